@@ -1,0 +1,244 @@
+"""Where and how a notebook runs: device, profile, seeds, precision, distribution, folders.
+
+Every notebook's setup cell calls :func:`start`. Nothing here imports TensorFlow before a function needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PROFILES = ("quick", "full")
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Course:
+    """What :func:`start` decided, for cells that need to know.
+
+    Attributes
+    ----------
+    profile
+        ``"quick"`` (bundled data, seconds) or ``"full"`` (real data, real epochs).
+    device
+        The device in words, such as ``"1 GPU (Tesla T4)"``.
+    seed
+        The seed given to Python, NumPy and TensorFlow.
+    deterministic
+        Whether TensorFlow was told to use deterministic kernels only.
+    precision
+        The Keras dtype policy, ``"float32"`` or ``"mixed_float16"``.
+    """
+
+    profile: str
+    device: str
+    seed: int
+    deterministic: bool
+    precision: str
+
+    def pick(self, *, quick: T, full: T) -> T:
+        """Return the value for the profile this notebook runs in."""
+        return full if self.profile == "full" else quick
+
+
+def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: bool | None = None) -> Course:
+    """Prepare a notebook and print one line that says how it runs. Explained in notebook 01.
+
+    Parameters
+    ----------
+    seed
+        For Python, NumPy and TensorFlow, in ``[0, 2**32)``.
+    deterministic
+        Use deterministic kernels only. Default: yes, except in the full profile on a GPU, where they cost speed.
+    mixed_precision
+        Compute in float16, keep weights in float32. Default: in the full profile, where every GPU has
+        tensor cores for it (compute capability 7.0 or more).
+
+    Raises
+    ------
+    ValueError
+        For a seed out of range or a ``COURSE_PROFILE`` that is neither ``quick`` nor ``full``.
+    """
+    quiet_logs()
+    with _no_native_stderr():
+        import keras
+        import tensorflow as tf
+
+        grow_gpu_memory()
+    tf.get_logger().setLevel(logging.ERROR)  # importing TensorFlow had set it back
+    chosen = profile()
+    if deterministic is None:
+        deterministic = not (gpus() and chosen == "full")
+    seed_everything(seed, deterministic=deterministic)
+    if mixed_precision is None:
+        mixed_precision = chosen == "full" and gpus_have_tensor_cores()
+    keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
+    course = Course(chosen, device_line(), seed, deterministic, keras.config.dtype_policy().name)
+    print(
+        f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__} | "
+        f"{course.device} | {course.profile} profile, {course.precision}, seed {seed}"
+    )
+    return course
+
+
+def quiet_logs() -> None:
+    """Keep TensorFlow's own messages out of the notebook; warnings and errors raised in Python still show.
+
+    The environment variables act only when TensorFlow has not been imported yet. oneDNN is switched off because its
+    kernels add up in another order, which changes the last digits from one machine to the next.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+@contextlib.contextmanager
+def _no_native_stderr() -> Iterator[None]:
+    """Drop what C++ writes to stderr: while it starts, TensorFlow heeds no log level. Exceptions still show."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def profile() -> str:
+    """Return ``COURSE_PROFILE`` if it is set, else ``"full"`` with a GPU and ``"quick"`` without."""
+    chosen = os.environ.get("COURSE_PROFILE", "").strip().lower()
+    if not chosen:
+        return "full" if gpus() else "quick"
+    if chosen not in PROFILES:
+        raise ValueError(f"COURSE_PROFILE is {chosen!r}; set it to 'quick' or 'full', or leave it unset.")
+    return chosen
+
+
+def seed_everything(seed: int, *, deterministic: bool = True) -> None:
+    """Seed Python, NumPy and TensorFlow; optionally demand deterministic kernels for the rest of the process."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to 4294967295.")
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def gpus() -> list[Any]:
+    """Return TensorFlow's list of visible GPUs (empty on a CPU machine)."""
+    import tensorflow as tf
+
+    return tf.config.get_visible_devices("GPU")
+
+
+def grow_gpu_memory() -> None:
+    """Let TensorFlow take GPU memory as it needs it, so that two notebooks can share one GPU."""
+    import tensorflow as tf
+
+    for gpu in gpus():
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # the GPU is in use already, as when the setup cell is run a second time
+            return
+
+
+def gpus_have_tensor_cores() -> bool:
+    """Return whether there are GPUs and all of them run float16 on tensor cores (compute capability >= 7.0)."""
+    import tensorflow as tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus()]
+    return bool(details) and all(d.get("compute_capability", (0, 0)) >= (7, 0) for d in details)
+
+
+def device_line() -> str:
+    """Return the devices in words, such as ``"2 CPU cores"`` or ``"2 GPUs (Tesla T4)"``."""
+    import tensorflow as tf
+
+    found = gpus()
+    if not found:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return f"{cores} CPU core{'s' * (cores > 1)}"
+    names = {tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found}
+    return f"{len(found)} GPU{'s' * (len(found) > 1)} ({', '.join(sorted(names))})"
+
+
+def strategy(devices: list[str] | None = None) -> Any:
+    """Return the ``tf.distribute`` strategy for this machine. Explained in notebooks 10 and 11.
+
+    Parameters
+    ----------
+    devices
+        Names such as ``["CPU:0", "CPU:1"]``. Default: all GPUs if there are two or more, else the default
+        strategy, whose ``scope()`` changes nothing.
+    """
+    import tensorflow as tf
+
+    if devices is None:
+        devices = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+def course_path(*parts: str) -> Path:
+    """Return a file or folder of the course, from any working directory: ``course_path("data", "flowers")``.
+
+    In a checkout this is the file beside the package, in an installed course the copy inside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither place has it.
+    """
+    for root in (_PACKAGE.parent, _PACKAGE / "course"):
+        path = root.joinpath(*parts)
+        if (root / "data" / "README.md").is_file() and path.exists():
+            return path
+    raise FileNotFoundError(f"The course has no {'/'.join(parts)!r} beside {_PACKAGE}. Clone it or install it again.")
+
+
+def output_folder(name: str = "") -> Path:
+    """Return a folder to write results to, made if need be.
+
+    ``COURSE_OUTPUT`` if set; on Kaggle the working folder; in a checkout ``notebooks/outputs``; else ``outputs`` in
+    the working directory. Where none of these can be written to, a folder under the system's temporary one.
+    """
+    if os.environ.get("COURSE_OUTPUT"):
+        root = Path(os.environ["COURSE_OUTPUT"])
+    elif on_kaggle():
+        root = Path.cwd()
+    else:
+        notebooks = _PACKAGE.parent / "notebooks"
+        root = (notebooks if notebooks.is_dir() else Path.cwd()) / "outputs"
+        if not _writable(root):
+            root = Path(tempfile.gettempdir()) / "tf-vision-course"
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+def _writable(folder: Path) -> bool:
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def on_kaggle() -> bool:
+    """Return whether this is a Kaggle notebook."""
+    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+
+
+def on_colab() -> bool:
+    """Return whether this is a Colab notebook."""
+    return "google.colab" in sys.modules

@@ -1,0 +1,59 @@
+"""A JupyterLab server on loopback, for the tests that need one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "t"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def lab(folder: Path, command: list[str] | None = None, **environment: str) -> Iterator[tuple[str, str]]:
+    """Serve ``folder``; yield the server's URL and token.
+
+    ``command`` starts the server otherwise than by ``python -m jupyterlab``: its last word ends with what the
+    arguments are appended to, as ``ARGS=``.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    arguments = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token={TOKEN}".split()
+    if command is None:
+        command = [sys.executable, "-m", "jupyterlab", *arguments, f"--notebook-dir={folder}"]
+    else:
+        command = [*command[:-1], command[-1] + " ".join(arguments)]
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                try:
+                    if requests.get(f"{url}/api/status?token={TOKEN}", timeout=5).ok:
+                        break
+                except requests.RequestException:
+                    pass
+                if server.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise AssertionError(f"no JupyterLab at {url}:\n{log.read()}")
+                time.sleep(0.3)
+            yield url, TOKEN
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)

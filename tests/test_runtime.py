@@ -1,0 +1,197 @@
+"""helpers.runtime: device, profile, seeds, precision, distribution, folders."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from helpers import runtime
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Run code in a fresh process and return what it printed."""
+    import os
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(("value", "expected"), [("quick", "quick"), (" FULL ", "full"), ("", "quick")])
+def test_profile_follows_the_environment(monkeypatch, value, expected):
+    monkeypatch.setenv("COURSE_PROFILE", value)
+    assert runtime.profile() == expected
+
+
+def test_profile_defaults_to_full_on_a_gpu(monkeypatch):
+    monkeypatch.delenv("COURSE_PROFILE", raising=False)
+    monkeypatch.setattr(runtime, "gpus", lambda: ["GPU:0"])
+    assert runtime.profile() == "full"
+
+
+def test_profile_rejects_other_words(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    with pytest.raises(ValueError, match=r"'fast'.*'quick' or 'full'"):
+        runtime.profile()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "0", True])
+def test_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ValueError, match="0 to 4294967295"):
+        runtime.seed_everything(seed)
+
+
+def test_seed_fixes_python_numpy_and_tensorflow():
+    import random
+
+    import tensorflow as tf
+
+    def draw():
+        runtime.seed_everything(7, deterministic=False)
+        return random.random(), float(np.random.rand()), float(tf.random.uniform(()))
+
+    first = draw()
+    assert draw() == first
+    runtime.seed_everything(8, deterministic=False)
+    assert random.random() != first[0]
+
+
+TRAIN = """
+import numpy as np
+from helpers import runtime
+course = runtime.start(seed=3)
+import keras
+layers = keras.layers
+model = keras.Sequential([keras.Input((8,)), layers.Dense(16, "relu"), layers.Dropout(0.5), layers.Dense(1)])
+model.compile("adam", "mse")
+x = np.random.rand(256, 8).astype("float32")
+model.fit(x, x.sum(1), epochs=2, verbose=0)
+print(course.deterministic, np.concatenate([w.ravel() for w in model.get_weights()]).tobytes().hex())
+"""
+
+
+def test_two_fresh_runs_give_bit_identical_weights():
+    first, second = run_python(TRAIN), run_python(TRAIN)
+    assert first == second
+    lines = first.splitlines()
+    assert lines[0].startswith("Ready: Python")
+    assert lines[1].startswith("True")
+
+
+def test_start_says_how_the_notebook_runs(capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "full")
+    course = runtime.start(seed=5)
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert "full profile, float32, seed 5" in line
+    assert runtime.device_line() in line
+    assert course.pick(quick=1, full=2) == 2
+    monkeypatch.setenv("COURSE_PROFILE", "quick")
+    assert runtime.start().pick(quick=1, full=2) == 1
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [([], False), ([(7, 5)], True), ([(6, 0)], False), ([(8, 0), (6, 1)], False)]
+)
+def test_mixed_precision_needs_tensor_cores_on_every_gpu(monkeypatch, capabilities, expected):
+    import tensorflow as tf
+
+    details = [{"compute_capability": c, "device_name": "Model X"} for c in capabilities]
+    monkeypatch.setattr(runtime, "gpus", lambda: list(range(len(details))))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details[gpu])
+    assert runtime.gpus_have_tensor_cores() is expected
+    if len(details) == 2:
+        assert runtime.device_line() == "2 GPUs (Model X)"
+
+
+def test_full_profile_on_a_capable_gpu_computes_in_float16(monkeypatch):
+    import keras
+
+    monkeypatch.setenv("COURSE_PROFILE", "full")
+    monkeypatch.setattr(runtime, "gpus_have_tensor_cores", lambda: True)
+    try:
+        assert runtime.start().precision == "mixed_float16"
+        assert runtime.start(mixed_precision=False).precision == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_gpu_memory_growth_is_asked_for_once_and_tolerates_a_second_setup(monkeypatch):
+    import tensorflow as tf
+
+    asked = []
+    monkeypatch.setattr(runtime, "gpus", lambda: ["GPU:0", "GPU:1"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: asked.append((gpu, on)))
+    runtime.grow_gpu_memory()
+    assert asked == [("GPU:0", True), ("GPU:1", True)]
+
+    def in_use(gpu, on):
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", in_use)
+    runtime.grow_gpu_memory()
+
+
+MIRRORED = """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from helpers import runtime
+import keras
+x = np.random.default_rng(0).random((64, 8)).astype("float32")
+losses = {}
+for name, strategy in {"one": runtime.strategy(), "two": runtime.strategy(["CPU:0", "CPU:1"])}.items():
+    runtime.seed_everything(1)
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    losses[name] = model.fit(x, x.sum(1), epochs=3, batch_size=16, shuffle=False, verbose=0).history["loss"]
+    print(name, strategy.num_replicas_in_sync)
+assert np.allclose(losses["one"], losses["two"], rtol=1e-5), losses
+"""
+
+
+def test_mirrored_training_on_two_virtual_devices_equals_one():
+    assert run_python(MIRRORED).split("\n")[:2] == ["one 1", "two 2"]
+
+
+def test_course_files_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert runtime.course_path("data", "README.md").is_file()
+    with pytest.raises(FileNotFoundError, match="data/nothing"):
+        runtime.course_path("data", "nothing")
+
+
+def test_output_folder_is_the_one_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path / "a b"))
+    assert runtime.output_folder("logs") == tmp_path / "a b" / "logs"
+    assert runtime.output_folder("logs").is_dir()
+
+
+def test_output_folder_on_kaggle_is_the_working_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("COURSE_OUTPUT", raising=False)
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    monkeypatch.chdir(tmp_path)
+    assert runtime.output_folder() == tmp_path
+
+
+def test_output_folder_in_a_read_only_checkout_moves_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.delenv("COURSE_OUTPUT", raising=False)
+    assert runtime.output_folder() == runtime.course_path("notebooks") / "outputs"
+    monkeypatch.setattr(runtime.os, "access", lambda *a: False)
+    monkeypatch.setattr(runtime.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert runtime.output_folder() == tmp_path / "tf-vision-course"
+
+
+def test_start_leaves_stderr_empty_and_working():
+    code = "from helpers import runtime; runtime.start(); import os; os.write(2, b'mine')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr == "mine"
+
+
+def test_import_is_cheap():
+    out = run_python("import sys, helpers, helpers.runtime; print('tensorflow' in sys.modules, 'keras' in sys.modules)")
+    assert out.strip() == "False False"
