@@ -1,0 +1,270 @@
+"""Scores worked out by hand, one pass over a dataset, paired comparisons, and files that are refused when wrong."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import training
+
+LABELS = [0, 0, 0, 1, 1, 2]
+GUESSES = [0, 0, 1, 1, 2, 2]
+
+
+class Stub(keras.Model):
+    """Gives back the first pixels of each image as its outputs."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+
+    def call(self, images):
+        return images[:, 0, : self.classes, 0]
+
+
+def dataset(outputs, labels, batch_size=2):
+    """Images whose first pixels are `outputs`, so that `Stub` predicts just these."""
+    outputs = np.asarray(outputs, "float32")
+    return tf.data.Dataset.from_tensor_slices((outputs[:, None, :, None], labels)).batch(batch_size)
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def test_f1_per_class_by_hand():
+    # class 0: TP 2, FN 1; class 1: TP 1, FP 1, FN 1; class 2: TP 1, FP 1
+    np.testing.assert_allclose(training.f1_per_class(LABELS, GUESSES, 3), [4 / 5, 2 / 4, 2 / 3])
+    assert training.macro_f1(LABELS, GUESSES, 3) == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
+
+
+def test_class_without_photos_and_predictions_is_left_out():
+    assert training.macro_f1(LABELS, GUESSES, 5) == training.macro_f1(LABELS, GUESSES, 3)
+    np.testing.assert_array_equal(np.isnan(training.f1_per_class(LABELS, GUESSES, 5)), [False] * 3 + [True] * 2)
+
+
+def test_class_that_is_never_predicted_counts_zero():
+    assert training.macro_f1([0, 1], [0, 0], 2) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_class_that_is_only_predicted_counts_zero():
+    assert training.macro_f1([0, 0], [0, 1], 2) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_confusion_has_truth_in_rows():
+    np.testing.assert_array_equal(
+        training.confusion(LABELS, GUESSES, 4), [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0] * 4]
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_scores_agree_with_their_definitions(pairs):
+    labels, guesses = np.array(pairs).T
+    counts = training.confusion(labels, guesses, 4)
+    assert counts.sum() == len(pairs)
+    rows, columns, hits = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
+    seen = rows + columns > 0
+    by_hand = 2 * hits[seen] / (rows + columns)[seen]
+    np.testing.assert_allclose(training.f1_per_class(labels, guesses, 4)[seen], by_hand)
+    assert training.macro_f1(labels, guesses, 4) == pytest.approx(by_hand.mean())
+
+
+@pytest.mark.parametrize("score", [training.macro_f1, training.f1_per_class, training.confusion])
+@pytest.mark.parametrize(
+    ("labels", "guesses", "words"),
+    [
+        ([], [], "labels has shape"),
+        ([0, 1], [0], "2 labels were given for 1 predictions"),
+        ([0, 3], [0, 1], "labels runs from 0 to 3"),
+        ([0, 1], [0, -1], "predictions runs from -1"),
+        ([0.0, 1.0], [0, 1], "labels has shape .* float64"),
+        ([[0, 1]], [0, 1], "in one row"),
+    ],
+)
+def test_scores_refuse_what_are_no_classes(score, labels, guesses, words):
+    with pytest.raises(ValueError, match=words):
+        score(labels, guesses, 3)
+
+
+# --- evaluate and predict ---------------------------------------------------------------------------------------------
+
+PROBABILITIES = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]]
+TRUTH = [0, 0, 1, 2, 1]
+
+
+def test_evaluation_by_hand():
+    result = training.evaluate(Stub(3), dataset(PROBABILITIES, TRUTH))
+    np.testing.assert_array_equal(result.labels, TRUTH)
+    np.testing.assert_array_equal(result.predictions, [0, 1, 2, 2, 0])
+    np.testing.assert_allclose(result.probabilities, PROBABILITIES, rtol=1e-6)
+    assert result.accuracy == pytest.approx(2 / 5)
+    np.testing.assert_allclose(result.per_class_f1, [2 / 4, 0, 2 / 3])
+    assert result.macro_f1 == pytest.approx((2 / 4 + 2 / 3) / 3)
+    np.testing.assert_array_equal(result.confusion, [[1, 1, 0], [1, 0, 1], [0, 0, 1]])
+    np.testing.assert_array_equal(result.worst_mistakes, [2, 1, 4])  # 0.9, 0.8, 0.6 sure
+    assert str(result) == "macro F1 0.389, accuracy 0.400 on 5 images"
+
+
+def test_logits_go_through_a_softmax():
+    logits = np.log(PROBABILITIES) + 3
+    result = training.evaluate(Stub(3), dataset(logits, TRUTH))
+    np.testing.assert_allclose(result.probabilities, PROBABILITIES, rtol=1e-5)
+    huge = training.predict(Stub(2), dataset([[1000.0, 0.0], [-1000.0, 1000.0]], [0, 1]))[0]
+    np.testing.assert_allclose(huge, [[1, 0], [0, 1]])
+
+
+def test_one_hot_labels_are_the_same():
+    one_hot = np.eye(3, dtype="float32")[TRUTH]
+    np.testing.assert_array_equal(training.evaluate(Stub(3), dataset(PROBABILITIES, one_hot)).labels, TRUTH)
+
+
+def test_a_shuffled_dataset_keeps_labels_with_their_images():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    shuffled = dataset(np.eye(3)[labels], labels, batch_size=60).unbatch().shuffle(60).batch(7)
+    assert training.evaluate(Stub(3), shuffled).accuracy == 1
+
+
+def test_predict_keeps_the_ids_of_test_images():
+    ids = [b"a", b"b", b"c", b"d", b"e"]
+    probabilities, kept = training.predict(Stub(3), dataset(PROBABILITIES, ids))
+    assert kept.tolist() == ids
+    np.testing.assert_allclose(probabilities, PROBABILITIES, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.take(0), "empty"),
+        (lambda d: d.repeat(), "never ends"),
+        (lambda d: d.unbatch(), "pairs of batches"),
+        (lambda d: d.map(lambda image, label: image), "pairs of batches"),
+        (lambda d: d.map(lambda image, label: (image, tf.strings.as_string(label))), "no labels"),
+        (lambda d: d.map(lambda image, label: (image, label + 1)), "labels runs from 1 to 3"),
+    ],
+)
+def test_evaluate_refuses_what_it_cannot_score(change, words):
+    with pytest.raises(ValueError, match=words):
+        training.evaluate(Stub(3), change(dataset(PROBABILITIES, TRUTH)))
+
+
+# --- ablation ---------------------------------------------------------------------------------------------------------
+
+
+def scripted(seed, rate, smoothing):
+    return 0.8 + seed / 100 + (0.02 if smoothing else 0) + (rate - 1) * (seed - 1) / 100
+
+
+BASE = {"rate": 1.0, "smoothing": True}
+CHANGES = {"no smoothing": {"smoothing": False}, "higher rate": {"rate": 2.0}}
+
+
+def test_ablation_by_hand():
+    result = training.ablation(scripted, BASE, CHANGES, seeds=(0, 1, 2))
+    assert result.names == ("base", "no smoothing", "higher rate")
+    np.testing.assert_allclose(result.scores, [[0.82, 0.83, 0.84], [0.80, 0.81, 0.82], [0.81, 0.83, 0.85]])
+    np.testing.assert_allclose(result.mean, [0.83, 0.81, 0.83])
+    np.testing.assert_allclose(result.spread, [0.01, 0.01, 0.02])
+    np.testing.assert_allclose(result.differences, [[0] * 3, [-0.02] * 3, [-0.01, 0, 0.01]], atol=1e-12)
+
+
+def test_ablation_prints_a_table():
+    lines = str(training.ablation(scripted, BASE, CHANGES, seeds=(0, 1, 2))).splitlines()
+    assert lines[0].split() == ["mean", "spread", "change", "spread", "better"]
+    assert lines[1].split() == ["base", "0.830", "0.010"]
+    assert lines[2].split() == ["no", "smoothing", "0.810", "0.010", "-0.020", "0.000", "0", "of", "3"]
+    assert lines[3].split()[2:] == ["0.830", "0.020", "+0.000", "0.010", "1", "of", "3"]
+
+
+def test_one_seed_has_no_spread():
+    result = training.ablation(scripted, BASE, CHANGES, seeds=[4])
+    assert np.isnan(result.spread).all()
+    assert "-0.020" in str(result)
+    assert "nan" not in str(result)
+
+
+def test_every_variant_starts_from_the_same_seed():
+    drawn = []
+
+    def run(seed, **settings):
+        drawn.append((seed, np.random.rand(), float(tf.random.uniform([]))))
+        return 0.5
+
+    training.ablation(run, BASE, CHANGES, seeds=(3, 5))
+    assert len(drawn) == 6
+    assert len(set(drawn)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "seeds", "words"),
+    [
+        ({"both": {"rate": 2.0, "smoothing": False}}, [0], "change one setting"),
+        ({"none": {}}, [0], "change one setting"),
+        ({"base": {"rate": 2.0}}, [0], "name but 'base'"),
+        ({"same": {"rate": 1.0}}, [0], "must differ"),
+        ({"typo": {"rates": 2.0}}, [0], "rates=2.0; it must differ from the base"),
+        (CHANGES, [], "one or more different"),
+        (CHANGES, [1, 1], "one or more different"),
+    ],
+)
+def test_ablation_refuses_unfair_comparisons(changes, seeds, words):
+    with pytest.raises(ValueError, match=words):
+        training.ablation(scripted, BASE, changes, seeds)
+
+
+def test_ablation_refuses_a_score_that_is_no_number():
+    with pytest.raises(ValueError, match="variant 'base' scored nan with seed 0"):
+        training.ablation(lambda seed, **_: float("nan"), BASE, CHANGES, [0])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_results_hold_the_scores_and_what_the_run_was_about(tmp_path):
+    result = training.evaluate(Stub(4), dataset(np.eye(4)[[0, 1, 2]], [0, 1, 1]))
+    file = training.write_results(
+        tmp_path / "results.json", result, ["a", "b", "c", "d"], data_source="bundled", seed=3, seconds=1.5
+    )
+    assert json.loads(file.read_text()) == {
+        "macro_f1": 0.5556,
+        "accuracy": 0.6667,
+        "per_class_f1": {"a": 1.0, "b": 0.6667, "c": 0.0, "d": None},
+        "data_source": "bundled",
+        "seed": 3,
+        "seconds": 1.5,
+    }
+
+
+def test_results_want_a_name_for_each_class(tmp_path):
+    result = training.evaluate(Stub(3), dataset(PROBABILITIES, TRUTH))
+    with pytest.raises(ValueError, match="2 class names were given for 3 classes"):
+        training.write_results(tmp_path / "results.json", result, ["a", "b"])
+
+
+def test_submission_has_the_competitions_form(tmp_path):
+    file = training.write_submission(tmp_path / "submission.csv", [b"x1", "x2"], np.array([103, 0]), 104)
+    assert file.read_bytes() == b"id,label\nx1,103\nx2,0\n"
+    with file.open() as handle:
+        assert list(csv.DictReader(handle)) == [{"id": "x1", "label": "103"}, {"id": "x2", "label": "0"}]
+
+
+@pytest.mark.parametrize(
+    ("ids", "predictions", "words"),
+    [
+        (["a", "a"], [0, 1], "once each"),
+        (["a", ""], [0, 1], "once each"),
+        (["a"], [0, 1], "1 ids were given for 2"),
+        (["a", "b"], [0, 3], "predictions runs from 0 to 3"),
+        (["a", "b"], [0.0, 1.0], "integers"),
+        ([], [], "predictions has shape"),
+    ],
+)
+def test_submission_is_refused_before_anything_is_written(tmp_path, ids, predictions, words):
+    with pytest.raises(ValueError, match=words):
+        training.write_submission(tmp_path / "submission.csv", ids, predictions, 3)
+    assert not list(tmp_path.iterdir())
