@@ -153,7 +153,7 @@ def xla_works() -> bool:
         except (tf.errors.OpError, NotImplementedError, ValueError):
             return False
 
-    # The first call may come while a pipeline is being traced, where nothing runs at once. A thread of its own is eager.
+    # The first call may come while a pipeline is traced, where nothing runs at once. A thread of its own is eager.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(compile_and_run).result()
 

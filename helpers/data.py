@@ -28,7 +28,7 @@ from helpers.download import FLOWER_PHOTOS, fetch
 from helpers.records import SPLITS
 
 RUNGS = ("kaggle", "course_data", "cache", "download", "bundled")
-SHARES = (0.75, 0.15, 0.10)  # of every class of a folder: train, val, test
+SHARES = (0.80, 0.15, 0.05)  # of every class of a folder: train, val, test
 COMPETITION_CLASSES: tuple[str, ...] = tuple(
     json.loads(Path(__file__).with_name("competition_classes.json").read_text(encoding="utf-8"))
 )
@@ -154,7 +154,8 @@ class ImageData:
             any function (images, labels) -> (images, labels). With a `seed`, functions run one batch at a time, since
             they may keep a state; the steps of `helpers` run in parallel and are still reproducible.
         random_crop : in (0, 1]. Take a window of this share of the side of the square, at a random place, and resize it
-            to the image size. Only the window is decoded.
+            to the image size. Only the window is decoded. A window within a twelfth of the image size gets just that
+            size and needs no resizing.
         random_flip : mirror left and right, with chance one half.
         cache : keep the decoded uint8 images in memory from the second epoch on, before crop, flip and augmentation.
         shuffle_buffer : images to draw from when shuffling TFRecords or a cache. Files of a folder are shuffled fully.
@@ -241,7 +242,9 @@ def flowers(
 
     The places, best first: a Kaggle mount of the competition (under ``COURSE_KAGGLE_INPUT``, default
     ``/kaggle/input``); the folder named by ``COURSE_DATA``; flower_photos in the Keras cache (``KERAS_HOME``, default
-    ``~/.keras``); the download of flower_photos, with consent; the drawn flowers that come with the course.
+    ``~/.keras``); the download of flower_photos, with consent; the drawn flowers that come with the course. The quick
+    profile leaves out the cache, and the download unless asked for: it gives the same numbers everywhere.
+    ``COURSE_DATA=bundled`` takes the drawn ones always.
 
     Parameters
     ----------
@@ -271,7 +274,7 @@ def flowers(
         raise ValueError(f"on_error is {on_error!r}; it takes 'raise' or 'skip'.")
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"shares is {shares!r}; it takes three parts for train, val and test that add up to 1.")
-    rung, location = _first_place(source, _consent(download) or source == "download")
+    rung, location = _first_place(source or _forced(download), _consent(download) or source == "download")
     sizes = records.trees(location)
     if sizes:
         nearest = min(sizes, key=lambda size: (size < image_size, abs(size - image_size)))
@@ -301,7 +304,8 @@ def fashion(
 ) -> ImageData:
     """Return Fashion-MNIST, or the drawn set in its format, from the first place that has it. Explained in notebook 02.
 
-    The places: the Keras cache, the download by Keras (31 MB, with consent as in :func:`flowers`), the bundled set.
+    The places: the Keras cache, the download by Keras (31 MB, with consent as in :func:`flowers`), the bundled set. The
+    quick profile takes the bundled set unless asked for the download.
     Images are uint8 [28, 28]; all three splits are labelled. A tenth of the training images, drawn with `seed`, is the
     validation split. :meth:`ImageData.arrays` gives ``x`` and ``y`` as Keras does.
 
@@ -318,6 +322,9 @@ def fashion(
         raise ValueError(
             f"source is {source!r}; it takes 'cache', 'download', 'bundled', or None for the first there is."
         )
+    if source is None and not _consent(download) and runtime.profile() == "quick":
+        source = "bundled"  # the same numbers everywhere
+    source = source or _forced(download)
     if source == "cache" and not complete:
         raise FileNotFoundError(f"No Fashion-MNIST in {cache}. Download it with fashion(download=True).")
     if complete and source in (None, "cache"):
@@ -402,7 +409,12 @@ def _complain(opened: records.Opened, location: Path, on_error: str) -> None:
 def _consent(download: bool | None) -> bool:
     if download is not None:
         return download
-    return os.environ.get("COURSE_DOWNLOAD", "").strip() in ("1", "true", "yes") or runtime.on_colab()
+    asked = os.environ.get("COURSE_DOWNLOAD", "").strip() in ("1", "true", "yes")
+    return asked or (runtime.on_colab() and runtime.profile() == "full")
+
+
+def _forced(download: bool | None) -> str | None:
+    return "bundled" if os.environ.get("COURSE_DATA", "").strip() == "bundled" and not download else None
 
 
 def _keras_home() -> Path:
@@ -420,7 +432,8 @@ def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
         "download": lambda: fetch(FLOWER_PHOTOS, _keras_home() / "datasets") if consent else None,
         "bundled": lambda: runtime.course_path("data", "flowers"),
     }
-    for rung in RUNGS if source is None else (source,):
+    quick = runtime.profile() == "quick"
+    for rung in [rung for rung in RUNGS if not (quick and rung == "cache")] if source is None else (source,):
         if location := finders[rung]():
             return rung, location
     raise FileNotFoundError(

@@ -263,6 +263,9 @@ def _decoder(size: int, crop: float | None, *, stored: int | None = None, all_jp
         top, left = (height - side) // 2, (width - side) // 2
         if crop:
             window = tf.maximum(tf.cast(tf.cast(side, tf.float32) * crop, tf.int32), 1)
+            # Nearly the size wanted: take exactly that, which saves the resizing, a quarter of the cost, and its blur.
+            near = (tf.abs(window - size) <= size // 12) & (size <= side) & (crop < 1)
+            window = tf.where(near, size, window)
             down, right, _ = _draws(draw, side - window + 1)
             top, left, side = top + down, left + right, window
         if all_jpeg:

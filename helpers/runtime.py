@@ -86,7 +86,7 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
     course = Course(chosen, device_line(), seed, deterministic, keras.config.dtype_policy().name)
     print(
         f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__} | "
-        f"{course.device} | {course.profile} profile, {course.precision}, seed {seed}"
+        f"{course.device} | {course.profile} profile, {course.precision}, seed {seed} | data: {data_choice()}"
     )
     return course
 
@@ -191,6 +191,16 @@ def strategy(devices: list[str] | None = None) -> Any:
     if devices is None:
         devices = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
     return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+def data_choice() -> str:
+    """Return in words where `helpers.data` will look; the line it prints itself says what it found."""
+    named = os.environ.get("COURSE_DATA", "").strip()
+    if on_kaggle():
+        return "Kaggle mount if attached"
+    if named or profile() == "quick":
+        return named or "bundled"
+    return "Keras cache, else bundled" if not os.environ.get("COURSE_DOWNLOAD") else "Keras cache, else download"
 
 
 def course_path(*parts: str) -> Path:

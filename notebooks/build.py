@@ -123,9 +123,9 @@ def sync(only: str) -> int:
 
 def build(only: str) -> int:
     # Stored outputs are the quick profile's on bundled data, on a CPU: the same everywhere.
-    for name in ("COURSE_DATA", "COURSE_OUTPUT", "COURSE_DOWNLOAD", "MPLBACKEND"):
+    for name in ("COURSE_OUTPUT", "COURSE_DOWNLOAD", "MPLBACKEND"):
         os.environ.pop(name, None)
-    os.environ.update(COURSE_PROFILE="quick", COURSE_SOURCE="bundled", CUDA_VISIBLE_DEVICES="-1")
+    os.environ.update(COURSE_PROFILE="quick", COURSE_DATA="bundled", CUDA_VISIBLE_DEVICES="-1")
     # ipykernel stores the C++ log with the outputs unless it believes it is under test, as it will be under nbval.
     os.environ["PYTEST_CURRENT_TEST"] = "build"
     failed = 0
@@ -136,6 +136,11 @@ def build(only: str) -> int:
         if error:
             failed += 1
         else:
+            book.metadata = nbformat.from_dict(METADATA)  # the kernel had written its own version into it
+            for cell in book.cells:
+                for output in cell.get("outputs", []):
+                    if "image/png" in output.get("data", {}):  # an explorer's view lives only as long as its kernel
+                        output.data.pop("application/vnd.jupyter.widget-view+json", None)
             save(book, notebook_path(text))
     return failed
 

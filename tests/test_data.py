@@ -101,6 +101,7 @@ def bare(tmp_path, monkeypatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COURSE_KAGGLE_INPUT", str(tmp_path / "kaggle"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("COURSE_PROFILE", "full")
     return tmp_path
 
 
@@ -129,6 +130,27 @@ def test_the_first_rung_that_exists_is_taken(bare, monkeypatch, folder, capsys):
     assert "Better: " in lines[0]
     assert "104 classes" in lines[1]
     assert str(folder) in lines[2]
+
+
+def test_the_quick_profile_gives_the_same_data_everywhere(bare, monkeypatch, fashion_cache, folder):
+    """What happens to lie in the Keras cache must not change a quick run; what was asked for by name does."""
+    monkeypatch.setenv("COURSE_PROFILE", "quick")
+    make_folder(bare / "keras/datasets/flower_photos")
+    monkeypatch.setattr(data, "fetch", refuse)
+    assert flowers(32, verbose=False).source == data.fashion(verbose=False).source == "bundled"
+    monkeypatch.setattr(data.runtime, "on_colab", lambda: True)
+    assert flowers(32, verbose=False).source == "bundled"
+    assert flowers(32, source="cache", verbose=False).source == "cache"
+    assert data.fashion(source="cache", verbose=False).source == "cache"
+    monkeypatch.setenv("COURSE_DATA", str(folder))
+    assert flowers(32, verbose=False).source == "folder"
+
+
+def test_course_data_can_ask_for_the_bundled_set(bare, monkeypatch, fashion_cache):
+    make_folder(bare / "keras/datasets/flower_photos")
+    make_tree(bare / "kaggle/competitions/tpu-getting-started")
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    assert flowers(32, verbose=False).source == data.fashion(verbose=False).source == "bundled"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +340,7 @@ def test_every_image_is_in_exactly_one_split(tmp_path_factory, counts, seed):
         each = [int((opened.splits[split].classes == label).sum()) for split in SPLITS]
         assert sum(each) == count
         assert abs(each[1] - 0.15 * count) <= 1
-        assert abs(each[2] - 0.10 * count) <= 1
+        assert abs(each[2] - 0.05 * count) <= 1
         assert min(each) > 0 or count < 3
     assert len({name for split in SPLITS for name in opened.splits[split].names}) == sum(counts), "ids are unique"
     again = records.open_folder(root, check=False, shares=data.SHARES, seed=seed)
@@ -556,6 +578,21 @@ def test_a_random_crop_is_a_window_of_the_square(tmp_path, cache):
     assert max(top for top, _ in corners) > 12
     assert min(top for top, _ in corners) < 4
     assert len({top - left for top, left in corners}) > 10, "rows and columns are drawn apart"
+
+
+@pytest.mark.parametrize(("size", "cut"), [(48, True), (40, False), (56, False)])
+def test_a_window_of_about_the_right_size_is_not_resized(tmp_path, size, cut):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (53, 53, 3), np.uint8)
+    (tmp_path / "a/x.jpg").write_bytes(jpeg(Image.fromarray(noise).resize((53, 53), Image.Resampling.BOX)))
+    whole = only(tmp_path, 53).astype(int)
+    image = only(tmp_path, size, crop=0.875, seed=0).astype(int)
+    inner = image[8:-8, 8:-8]  # colours differ next to the edge of a window
+    height = len(inner)
+    places = [(row, column) for row in range(54 - height) for column in range(54 - height)]
+    misses = [np.abs(whole[row : row + height, column : column + height] - inner).mean() for row, column in places]
+    assert (min(misses) < 1) == cut
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -827,12 +864,12 @@ def test_damaged_fashion_files_are_named(fashion_cache, name, change, error):
 
 def test_real_photographs_pass_the_check(realdata):
     found = flowers(96, source=realdata / "flower_photos", verbose=False)
-    assert found.counts == {"train": 1125, "val": 225, "test": 150}
-    np.testing.assert_array_equal(np.bincount(found.labels("test")), [30] * 5)
+    assert found.counts == {"train": 1200, "val": 225, "test": 75}
+    np.testing.assert_array_equal(np.bincount(found.labels("test")), [15] * 5)
 
 
 def test_real_fashion_is_complete(realdata, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(realdata / "keras"))
-    found = data.fashion(verbose=False)
+    found = data.fashion(source="cache", verbose=False)
     assert found.counts == {"train": 54000, "val": 6000, "test": 10000}
     np.testing.assert_array_equal(np.bincount(found.labels("test")), [1000] * 10)

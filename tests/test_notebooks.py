@@ -75,7 +75,7 @@ def test_notebook_has_the_parts_a_learner_expects(path):
         assert part in prose, part
     objectives = re.search(r"You will be able to\s*\n((?:\s*\n|\s*[-*\d].*\n)+)", prose)
     assert objectives
-    assert 3 <= len(re.findall(r"^\s*(?:[-*]|\d+\.)", objectives[1], re.M)) <= 5
+    assert 3 <= len(re.findall(r"^\s*(?:[-*]|\d+\.) ", objectives[1], re.M)) <= 5
     assert 3 <= len(re.findall(r"^### Exercise ", prose, re.M)) <= 5
 
 
