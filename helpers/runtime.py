@@ -59,7 +59,7 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
     seed
         For Python, NumPy and TensorFlow, in ``[0, 2**32)``.
     deterministic
-        Use deterministic kernels only. Default: yes, except in the full profile on a GPU, where they cost speed.
+        Use deterministic kernels only. Default: in the quick profile; in the full one they cost speed.
     mixed_precision
         Compute in float16, keep weights in float32. Default: in the full profile, where every GPU has
         tensor cores for it (compute capability 7.0 or more).
@@ -78,7 +78,7 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
     tf.get_logger().setLevel(logging.ERROR)  # importing TensorFlow had set it back
     chosen = profile()
     if deterministic is None:
-        deterministic = not (gpus() and chosen == "full")
+        deterministic = chosen == "quick"
     seed_everything(seed, deterministic=deterministic)
     if mixed_precision is None:
         mixed_precision = chosen == "full" and gpus_have_tensor_cores()
@@ -94,9 +94,9 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
 def quiet_logs() -> None:
     """Keep TensorFlow's own messages out of the notebook; warnings and errors raised in Python still show.
 
-    The environment variables act only when TensorFlow has not been imported yet. oneDNN's kernels are the faster ones on
-    a CPU, but they add up in another order, which changes the last digits from one machine to the next: so they are
-    for ``COURSE_PROFILE=full`` only.
+    The environment variables act only when TensorFlow has not been imported yet. oneDNN's kernels are the faster ones
+    on a CPU, but they add up in another order, which changes the last digits from one machine to the next: so they
+    are for ``COURSE_PROFILE=full`` only.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     full = os.environ.get("COURSE_PROFILE", "").strip().lower() == "full"
