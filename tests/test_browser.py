@@ -90,7 +90,7 @@ def test_explorers_follow_the_keyboard(page, artefacts, name, explorers):
         explorer = found.nth(number)
         explorer.scroll_into_view_if_needed()
         for slider in range(explorer.locator(".noUi-handle").count()):
-            first = press_until_changed(page, explorer, slider, "ArrowLeft")
+            first = press_until_changed(page, explorer, slider, "ArrowRight")
             assert first < 5
         explorer.screenshot(path=artefacts / f"{Path(name).stem}_{number}.png")
     assert not page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count()

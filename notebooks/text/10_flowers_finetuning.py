@@ -145,7 +145,7 @@ else:
 
 # %%
 CNN_SIZE = course.pick(quick=96, full=128)
-CNN_EPOCHS = course.pick(quick=8, full=10)
+CNN_EPOCHS = course.pick(quick=7, full=10)
 small = flowers if CNN_SIZE == SIZE else data.flowers(image_size=CNN_SIZE)
 
 keras.utils.set_random_seed(0)
@@ -316,7 +316,7 @@ assert head_score.macro_f1 > cnn_score.macro_f1, "features somebody else learned
 #   million images, and our few hundred are no better judge.
 
 # %%
-EPOCHS = course.pick(quick=6, full=12)
+EPOCHS = course.pick(quick=5, full=12)
 BATCH = 32
 steps = -(-flowers.counts["train"] // BATCH)  # rounded up: the last batch may be smaller
 schedule = schedules.WarmupCosine(max_lr=1e-3, warmup_steps=steps, decay_steps=(EPOCHS - 1) * steps)
