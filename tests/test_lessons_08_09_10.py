@@ -277,7 +277,7 @@ WRONG = [
             ),
             (
                 ("return 'better' if min(gains) >= 0 < max(gains) else 'worse' if max(gains) < 0 else 'cannot tell'",),
-                "one lucky seed",
+                "twice the standard error",
             ),
         ]
     ],
