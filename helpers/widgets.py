@@ -89,7 +89,7 @@ class Explorer:
 def _slider(name: str, low: float, high: float, value: float, step: float = 1) -> Any:
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     options = {} if isinstance(step, int) else {"readout_format": ".2f"}
-    return kind(value, min=low, max=high, step=step, description=name, style={"description_width": "7em"},
+    return kind(value, min=low, max=high, step=step, description=name, style={"description_width": "9em"},
                 layout={"width": "30em"}, **options)  # fmt: skip
 
 
@@ -136,7 +136,7 @@ class CutMixExplorer(Explorer):
         height, width = self.images.shape[1:3]
         controls = {
             "preset": ipywidgets.Dropdown(options=["", *self.PRESETS], description="preset",
-                                          style={"description_width": "7em"}, layout={"width": "30em"}),
+                                          style={"description_width": "9em"}, layout={"width": "30em"}),
             "lam": _slider("lambda", 0.0, 1.0, 0.6, 0.01),
             "row": _slider("centre, row", 0, height - 1, height // 2),
             "column": _slider("centre, column", 0, width - 1, width // 2),
@@ -259,7 +259,7 @@ class ScheduleExplorer(Explorer):
 
     def _frame(self) -> None:
         fig, axes = plots.figure(1, 1, (8, 3.2), layout=None)
-        fig.subplots_adjust(left=0.1, right=0.97, top=0.74, bottom=0.18)
+        fig.subplots_adjust(left=0.13, right=0.97, top=0.74, bottom=0.18)
         self.figure, self._ax = fig, axes[0][0]
         (self._curve,) = self._ax.plot([], [], color=plots.COLOURS[0], lw=2)
         (self._joins,) = self._ax.plot([], [], "o", color=plots.COLOURS[1])
@@ -323,6 +323,6 @@ def _log_slider(name: str, exponent: float, step: float) -> Any:
         step=step,
         description=name,
         readout_format=".2g",
-        style={"description_width": "7em"},
+        style={"description_width": "9em"},
         layout={"width": "30em"},
     )
