@@ -302,6 +302,27 @@ class RandomAffine(core.SeededMap):
         return (images, *others) if others else images
 
 
+class RandomCrop(core.SeededMap):
+    """`random_crop` as a step of a pipeline, on batches of images, or of (images, labels, ...). See notebook 10.
+
+    Parameters
+    ----------
+    height, width
+        Size of the window in pixels, smaller than the images.
+    seed
+        Integer; see `helpers.core.SeededMap`.
+    """
+
+    def __init__(self, height: int, width: int, seed: int = 0):
+        super().__init__(seed)
+        self.height, self.width = core.check_count("height", height, 1), core.check_count("width", width, 1)
+
+    def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
+        """Crop one batch with the given seed."""
+        images = random_crop(images, self.height, self.width, seed)
+        return (images, *others) if others else images
+
+
 class Changed(NamedTuple):
     """Share of pixel values that an augmentation changed, in training and in inference, in [0, 1]."""
 

@@ -186,7 +186,7 @@ def small_cnn(
 def transfer_classifier(
     backbone: str,
     num_classes: int,
-    image_size: int | tuple[int, int],
+    image_size: int | tuple[int, int] | None,
     weights: str | Path | None = "auto",
     *,
     alpha: float = 1.0,
@@ -208,7 +208,9 @@ def transfer_classifier(
     num_classes
         number of classes, 2 or more.
     image_size
-        height and width in pixels (one number for a square), 32 or more.
+        height and width in pixels (one number for a square), 32 or more; ``None`` takes images of any such size, so
+        that a model can be trained on crops and judged on whole images. It pads like a model of one size where both
+        sides are multiples of 32.
     weights
         ``"imagenet"`` (taken from ``$KERAS_HOME/models``, else downloaded), ``"bundled"`` (only for the bundled
         backbone), the path of a weights file, ``None`` (random), or ``"auto"``: whichever of the first two fits.
@@ -246,7 +248,7 @@ def transfer_classifier(
     parts, usual_rate = HEADS[head]
     rate = usual_rate if dropout is None else dropout
     core.check_number("dropout", rate, 0.0, 0.99)
-    size = _height_width(image_size, minimum=32)
+    size = (None, None) if image_size is None else _height_width(image_size, minimum=32)
     base = _build_backbone(backbone, size, weights, alpha)
     base.trainable = False
     inputs = Input((*size, 3), name="image")
@@ -402,7 +404,9 @@ def _preprocess(x, mode: str):
     return x
 
 
-def _build_backbone(backbone: str, size: tuple[int, int], weights: str | Path | None, alpha: float) -> keras.Model:
+def _build_backbone(
+    backbone: str, size: tuple[int | None, int | None], weights: str | Path | None, alpha: float
+) -> keras.Model:
     import keras
 
     if backbone != "bundled" and backbone not in BACKBONES:
@@ -439,7 +443,7 @@ def _build_backbone(backbone: str, size: tuple[int, int], weights: str | Path | 
     return base
 
 
-def _imagenet_file(backbone: str, size: tuple[int, int], alpha: float) -> Path:
+def _imagenet_file(backbone: str, size: tuple[int | None, int | None], alpha: float) -> Path:
     """Return the weights file from Keras' cache, else download it into the cache."""
     spec = BACKBONES[backbone]
     fitting = size[0] if size[0] == size[1] and size[0] in spec.sizes else spec.sizes[-1]

@@ -14,6 +14,7 @@ from helpers.augment import (
     FILLS,
     FLIPS,
     RandomAffine,
+    RandomCrop,
     affine,
     assert_training_only,
     changed,
@@ -198,15 +199,19 @@ def test_a_pipeline_is_augmented_anew_in_each_batch_and_epoch_and_again_the_same
     labels = tf.range(5)
     dataset = tf.data.Dataset.from_tensors((noise(), labels)).repeat(3)
     for build in (lambda step: dataset.map(step), lambda step: step.apply(dataset, num_parallel_calls=4)):
-        seen = epochs(build(RandomAffine(seed=3)))
-        assert len(set(seen[0] + seen[1])) == 6
-        assert seen == epochs(build(RandomAffine(seed=3)))
-        assert seen != epochs(build(RandomAffine(seed=4)))
+        for step in (RandomAffine, lambda seed: RandomCrop(20, 30, seed)):
+            seen = epochs(build(step(seed=3)))
+            assert len(set(seen[0] + seen[1])) == 6
+            assert seen == epochs(build(step(seed=3)))
+            assert seen != epochs(build(step(seed=4)))
     for images, untouched in dataset.map(RandomAffine()):
         assert np.array_equal(untouched, labels)
         assert images.shape == noise().shape
     alone = next(iter(tf.data.Dataset.from_tensors(noise()).map(RandomAffine())))
     assert alone.shape == noise().shape
+    for images, untouched in dataset.map(RandomCrop(20, 30)):
+        assert np.array_equal(untouched, labels)
+        assert images.shape == (5, 20, 30, 3)
 
 
 def test_gradients_reach_the_pixels():

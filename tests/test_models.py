@@ -292,6 +292,16 @@ def test_unfreeze_counts_layers_fractions_and_parameters():
     assert not base.trainable_weights
 
 
+@pytest.mark.parametrize("backbone", ["bundled", "MobileNetV2", "MobileNetV3Small"])
+def test_a_model_of_any_size_is_the_model_of_each_size(backbone):
+    free = models.transfer_classifier(backbone, 3, None, weights=None)
+    for height, width in ((32, 32), (64, 96)):
+        fixed = models.transfer_classifier(backbone, 3, (height, width), weights=None)
+        fixed.set_weights(free.get_weights())
+        images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), "uint8")
+        np.testing.assert_array_equal(free(images), fixed(images))
+
+
 @pytest.mark.parametrize("last", [-1, 10_000, 0.0, 1.5, True, float("nan")])
 def test_unfreeze_refuses_what_is_out_of_range(last):
     with pytest.raises(ValueError, match="give an integer from 0"):
