@@ -168,8 +168,8 @@ def _paste(images, boxes, partner, dtype, scale):
     # single loop of vector instructions that also picks the partner.
     flat = tf.reshape(images, [batch, height, width * channels])
     top, left, bottom, right = tf.split(boxes, 4, axis=1)
-    row, column = tf.range(height), tf.range(width * channels) // channels
-    rows, columns = (row >= top) & (row < bottom), (column >= left) & (column < right)
+    row, column = tf.range(height), tf.range(width * channels)
+    rows, columns = (row >= top) & (row < bottom), (column >= left * channels) & (column < right * channels)
     inside = tf.expand_dims(rows, 2) & tf.expand_dims(columns, 1)
     mixed = tf.where(inside, tf.gather(flat, partner), flat)
     return tf.reshape(core.cast_and_scale(mixed, dtype, scale), shape)
