@@ -123,7 +123,7 @@ class Evaluation:
         return f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f} on {len(self.labels)} images"
 
 
-def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> Evaluation:
+def evaluate(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False) -> Evaluation:
     """Run a classifier over a labelled dataset. Explained in notebook 10.
 
     Images and labels are read in one pass: a second pass over a shuffled dataset would come in another order.
@@ -134,13 +134,15 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> Evaluation:
         A classifier that gives logits or probabilities.
     dataset
         Finite and batched: images, and labels as class numbers (batch,) or one-hot rows (batch, k).
+    mirror
+        As in `predict`.
 
     Raises
     ------
     ValueError
         For a dataset that is empty, endless, not batched or has no labels.
     """
-    probabilities, labels = predict(model, dataset)
+    probabilities, labels = predict(model, dataset, mirror=mirror)
     if labels.dtype.kind not in "iuf":
         raise ValueError(
             f"The dataset's second part holds {labels.dtype}, no labels; for unlabelled images use predict."
@@ -150,7 +152,7 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset) -> Evaluation:
     return Evaluation(_classes(labels, probabilities.shape[1], "labels"), probabilities)
 
 
-def predict(model: keras.Model, dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Run a classifier over batches of (images, something) and keep the something: labels, or the ids of test images.
 
     Parameters
@@ -160,6 +162,9 @@ def predict(model: keras.Model, dataset: tf.data.Dataset) -> tuple[np.ndarray, n
         number or does not sum to 1) are taken as logits and go through a softmax.
     dataset
         Finite and batched.
+    mirror
+        Show every image a second time, left and right swapped, and take the mean of both probabilities: for subjects
+        that look as natural in a mirror.
 
     Returns
     -------
@@ -178,13 +183,14 @@ def predict(model: keras.Model, dataset: tf.data.Dataset) -> tuple[np.ndarray, n
         )
     if dataset.cardinality() == -1:  # tf.data.INFINITE_CARDINALITY
         raise ValueError("The dataset never ends; evaluate it without repeat().")
-    outputs, seconds = [], []
+    looks, seconds = ([], []) if mirror else ([],), []
     for images, second in dataset:
-        outputs.append(model.predict_on_batch(images))
+        for outputs, view in zip(looks, (images, images[:, :, ::-1])):
+            outputs.append(model.predict_on_batch(view))
         seconds.append(second.numpy())
-    if not outputs:
+    if not seconds:
         raise ValueError("The dataset is empty: there is nothing to predict.")
-    return _as_probabilities(np.concatenate(outputs)), np.concatenate(seconds)
+    return np.mean([_as_probabilities(np.concatenate(outputs)) for outputs in looks], axis=0), np.concatenate(seconds)
 
 
 def _pairs(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import training
+from helpers import models, training
 
 LABELS = [0, 0, 0, 1, 1, 2]
 GUESSES = [0, 0, 1, 1, 2, 2]
@@ -128,6 +128,20 @@ def test_a_shuffled_dataset_keeps_labels_with_their_images():
     labels = rng.integers(0, 3, 60)
     shuffled = dataset(np.eye(3)[labels], labels, batch_size=60).unbatch().shuffle(60).batch(7)
     assert training.evaluate(Stub(3), shuffled).accuracy == 1
+
+
+def test_mirror_takes_the_mean_of_two_looks():
+    model = models.small_cnn(3, 16)
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), "uint8")
+    dataset = tf.data.Dataset.from_tensor_slices((images, [0, 1, 2, 0, 1])).batch(2)
+    flipped = tf.data.Dataset.from_tensor_slices((images[:, :, ::-1], [0, 1, 2, 0, 1])).batch(2)
+    plain, mirrored = training.predict(model, dataset)[0], training.predict(model, flipped)[0]
+    assert np.abs(plain - mirrored).max() > 1e-3
+    both, labels = training.predict(model, dataset, mirror=True)
+    np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)
+    assert both.dtype == np.float32
+    assert labels.tolist() == [0, 1, 2, 0, 1]
+    np.testing.assert_array_equal(training.evaluate(model, dataset, mirror=True).probabilities, both)
 
 
 def test_predict_keeps_the_ids_of_test_images():
