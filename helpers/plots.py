@@ -412,6 +412,46 @@ def watched(
     return fig
 
 
+def timeline(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], title: str = "") -> CourseFigure:
+    """Draw who was busy when, from recorded times, so that waiting shows as gaps. Explained in notebook 06.
+
+    Parameters
+    ----------
+    panels
+        Panel title -> who -> (start, end) of each piece of work, in seconds on any clock. The pieces are numbered
+        in the order given. Every panel begins at its own earliest start; all have one scale.
+
+    Raises
+    ------
+    ValueError
+        For no panel, a panel without work, or work that ends before it starts.
+    """
+    pieces = {name: [span for spans in rows.values() for span in spans] for name, rows in panels.items()}
+    if not all(pieces.values()) or not pieces or any(end < start for spans in pieces.values() for start, end in spans):
+        raise ValueError(f"panels is {panels!r}; give {{'title': {{'who': [(start, end), ...]}}}} with end >= start.")
+    begins = {name: min(start for start, _ in spans) for name, spans in pieces.items()}
+    takes = {name: max(end for _, end in spans) - begins[name] for name, spans in pieces.items()}
+    fig, axes = figure(len(panels), 1, (8.4, 0.7 + sum(0.6 + 0.42 * len(rows) for rows in panels.values())))
+    said = []
+    for ax, (name, rows) in zip(axes[:, 0], panels.items()):
+        for place, ((who, spans), colour) in enumerate(zip(rows.items(), COLOURS)):
+            for number, (start, end) in enumerate(spans, start=1):
+                left, width = 1000 * (start - begins[name]), 1000 * (end - start)
+                ax.barh(place, width, 0.75, left, color=colour, edgecolor="white")
+                ax.text(left + width / 2, place, str(number), color="white", ha="center", va="center", fontsize=8)
+            busy = sum(end - start for start, end in spans)
+            said.append(f"{name}: {who} {len(spans)} times, busy {busy:.2f} of {takes[name]:.2f} s")
+        ax.set(xlim=(0, 1020 * max(takes.values())), ylim=(len(rows) - 0.5, -0.5))
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set_title(f"{name}: {takes[name]:.2f} s", loc="left", fontsize=10)
+        ax.set_axisbelow(True)
+        _clean(ax)
+    axes[-1][0].set_xlabel("milliseconds")
+    fig.suptitle(title)
+    fig.alt = f"Timeline. {title}. " + "; ".join(said) + "."
+    return fig
+
+
 def boxed_images(
     images: Sequence[Any], titles: Sequence[str], boxes: Sequence[Any], title: str = "", size: float = 2.6
 ) -> CourseFigure:

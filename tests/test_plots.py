@@ -201,3 +201,27 @@ def test_a_watched_value_needs_panels_and_epochs_that_exist():
         plots.watched([1.0], {}, "loss")
     with pytest.raises(ValueError, match="epochs are 1 to 1"):
         plots.watched([1.0], {"a": {"cut": [2]}}, "loss")
+
+
+def test_a_timeline_draws_each_piece_of_work_where_it_happened():
+    work = {"alone": {"read": [(5.0, 5.1), (5.3, 5.4)], "train": [(5.1, 5.3)]}, "ahead": {"read": [(9.0, 9.2)]}}
+    fig = plots.timeline(work, "Who waits")
+    alone, ahead = fig.axes
+    bars = [(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in alone.patches]
+    np.testing.assert_allclose(bars, [(0, 100, 0), (300, 100, 0), (100, 200, 1)], atol=1e-6)
+    assert [text.get_text() for text in alone.texts] == ["1", "2", "1"]
+    assert [text.get_text() for text in alone.get_yticklabels()] == ["read", "train"]
+    np.testing.assert_allclose([(bar.get_x(), bar.get_width()) for bar in ahead.patches], [(0, 200)], atol=1e-6)
+    assert alone.get_xlim() == ahead.get_xlim(), "one scale, or lengths cannot be compared"
+    assert alone.get_ylim()[0] > alone.get_ylim()[1], "the first row is on top"
+    assert alone.patches[0].get_facecolor() != alone.patches[2].get_facecolor()
+    assert fig.alt == (
+        "Timeline. Who waits. alone: read 2 times, busy 0.20 of 0.40 s; alone: train 1 times, busy 0.20 of 0.40 s; "
+        "ahead: read 1 times, busy 0.20 of 0.20 s."
+    )
+
+
+@pytest.mark.parametrize("panels", [{}, {"a": {}}, {"a": {"read": []}}, {"a": {"read": [(1.0, 0.5)]}}])
+def test_a_timeline_needs_work_that_ends_after_it_starts(panels):
+    with pytest.raises(ValueError, match="end >= start"):
+        plots.timeline(panels)

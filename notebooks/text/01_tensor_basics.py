@@ -41,6 +41,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, plots
+from helpers.exercises import tensor_basics as exercises
 
 # %% [markdown]
 # ## 1 · A picture is a tensor
@@ -136,6 +137,9 @@ assert outcome(lambda: row[1:99]) == [2, 3], "a slice past the end is cut short 
 #
 # Write `mirror_and_crop(pile, size)` for a pile of shape (N, H, W). Mirror every picture left to right, keep its first
 # `size` rows, and give it a last axis of length 1. The result has shape (N, size, W, 1).
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.mirror.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.mirror.solution()` shows a right answer.
 
 
 # %%
@@ -145,20 +149,7 @@ def mirror_and_crop(pile, size):
 
 
 # %%
-probe = tf.reshape(tf.range(2 * 3 * 4), [2, 3, 4])
-answer = mirror_and_crop(probe, 2)
-if answer is None:
-    print("Exercise 1: not attempted yet")
-else:
-    answer = np.asarray(answer)
-    assert answer.ndim == 4, "there should be a last axis of length 1"
-    assert answer.shape == (2, 2, 4, 1), f"expected shape (2, 2, 4, 1), got {answer.shape}"
-    assert not np.array_equal(answer[0, 0, :, 0], [8, 9, 10, 11]), (
-        "upside down: the columns are the last axis of the three"
-    )
-    assert not np.array_equal(answer[0, 0, :, 0], [15, 14, 13, 12]), "the order of the pictures must stay"
-    assert np.array_equal(answer[..., 0], probe.numpy()[:, :2, ::-1])
-    print("Exercise 1: right")
+exercises.mirror.check(mirror_and_crop)
 
 # %% [markdown]
 # ## 3 · Compute with all of it at once
@@ -273,22 +264,7 @@ def standardise(pile):
 
 
 # %%
-some = tf.constant(
-    np.random.default_rng(0).normal([[[5.0]], [[50.0]], [[90.0]]], [[[1.0]], [[9.0]], [[3.0]]], (3, 4, 4)), tf.float32
-)
-answer = standardise(some)
-if answer is None:
-    print("Exercise 2: not attempted yet")
-else:
-    answer = np.asarray(answer)
-    assert answer.shape == some.shape, f"the shape should stay (3, 4, 4); it is {answer.shape}"
-    assert np.isfinite(answer).all(), "divide by the standard deviation, not by the mean"
-    assert not np.allclose(answer.mean(axis=0), 0, atol=1e-3), (
-        "you mixed the pictures: the mean runs along axes 1 and 2"
-    )
-    assert abs(answer.mean(axis=(1, 2))).max() < 1e-3, "each picture has a mean of its own, not the pile's"
-    assert np.allclose(answer.std(axis=(1, 2)), 1, atol=1e-3), "each picture has a standard deviation of its own"
-    print("Exercise 2: right")
+exercises.scale.check(standardise)
 
 # %% [markdown]
 # ## 4 · Types
@@ -420,18 +396,7 @@ def average(first, second):
 
 
 # %%
-first, second = tf.constant([200, 10, 0, 255], tf.uint8), tf.constant([101, 13, 0, 255], tf.uint8)
-answer = average(first, second)
-if answer is None:
-    print("Exercise 3: not attempted yet")
-else:
-    answer = tf.convert_to_tensor(answer)
-    assert answer.dtype == tf.uint8, f"the result should be uint8 again; it is {answer.dtype.name}"
-    assert answer[0] not in (22, 23), "200 + 101 does not fit into a byte: cast before you add"
-    assert answer[3] == 255, "two equal pixels have that very mean: do not halve before you add"
-    assert np.abs(answer.numpy() - np.array([150.5, 11.5, 0, 255])).max() <= 0.5
-    assert average(tf.constant([254], tf.uint8), tf.constant([255], tf.uint8)).numpy()[0] in (254, 255)
-    print("Exercise 3: right")
+exercises.halves.check(average)
 
 # %% [markdown]
 # ## 5 · What training changes: variables
@@ -543,19 +508,7 @@ def update(mean, count, value):
 
 
 # %%
-mean, count = tf.Variable(0.0), tf.Variable(0.0)
-seen = []
-for value in (4.0, 8.0, 9.0):
-    update(mean, count, value)
-    seen.append(round(float(mean.numpy()), 3))
-if count.numpy() == 0 and seen == [0.0, 0.0, 0.0]:
-    print("Exercise 4: not attempted yet, or the variables were not changed: use assign")
-else:
-    assert count.numpy() == 3, "count should grow by one in each call"
-    assert seen != [4.0, 8.0, 9.0], "that is the last value, not the mean"
-    assert np.isfinite(seen).all(), "divide by the new count: the old one starts at 0"
-    assert seen == [4.0, 6.0, 7.0], f"the means should be 4, 6, 7; they are {seen}"
-    print("Exercise 4: right")
+exercises.running.check(update)
 
 # %% [markdown]
 # ## 6 · When the data is not a box
@@ -683,18 +636,7 @@ def mean_letters(captions):
 
 
 # %%
-captions = tf.ragged.constant([["분홍", "튤립"], ["red", "rose"], ["daisy"]])
-answer = mean_letters(captions)
-if answer is None:
-    print("Exercise 5: not attempted yet")
-else:
-    answer = np.asarray(answer)
-    assert answer.shape == (3,), f"one number for each caption, please; the shape is {answer.shape}"
-    assert answer[0] != 6, "you counted bytes: a Korean syllable takes three"
-    assert answer[2] == 5, "the padding was counted as words: stay ragged"
-    assert answer.dtype == np.float32, f"the result is {answer.dtype}: cast the lengths to float32 before the mean"
-    assert np.allclose(answer, [2.0, 3.5, 5.0])
-    print("Exercise 5: right")
+exercises.letters.check(mean_letters)
 
 # %% [markdown]
 # ## 7 · NumPy arrays and tensors side by side

@@ -46,6 +46,7 @@ import tensorflow as tf
 from keras import callbacks
 
 from helpers import data, models, plots, runtime
+from helpers.exercises import callbacks as exercises
 
 fashion = data.fashion()
 x_all, y_all = fashion.arrays("train")
@@ -225,6 +226,9 @@ assert not same(from_weights, straight)
 #
 # Write `keep_most_accurate(path)`. It returns a callback that keeps, in the file `path` (it ends in `.keras`), the
 # whole model of the epoch with the highest accuracy on the validation pictures.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.checkpoint.hint()` gives a hint, and a
+# plainer one each time you ask. `exercises.checkpoint.solution()` shows a right answer.
 
 
 # %%
@@ -234,28 +238,7 @@ def keep_most_accurate(path):
 
 
 # %%
-def saved_epoch(callback, path):
-    """Play four epochs to a callback, the model's last bias being the epoch; return the bias in the file."""
-    model = fresh()
-    callback.set_model(model)
-    callback.on_train_begin()
-    for epoch, (accuracy, loss) in enumerate([(0.6, 0.4), (0.5, 0.9), (0.9, 0.8), (0.7, 0.6)]):
-        model.set_weights([*model.get_weights()[:-1], np.full(10, epoch, "float32")])
-        callback.on_epoch_begin(epoch)
-        callback.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
-    return int(keras.models.load_model(path, compile=False).get_weights()[-1][0]) if path.exists() else None
-
-
-answer = keep_most_accurate(folder / "exercise.keras")
-if answer is None:
-    print("Exercise 1: not attempted yet")
-else:
-    epoch = saved_epoch(answer, folder / "exercise.keras")
-    assert epoch is not None, "nothing was saved to the path given"
-    assert epoch != 0, "that is the epoch with the lowest loss: monitor val_accuracy"
-    assert epoch != 1, "that is the lowest accuracy: more is better here, mode='max'"
-    assert epoch != 3, "that is the last epoch: save_best_only=True"
-    print("Exercise 1: right")
+exercises.checkpoint.check(keep_most_accurate)
 
 # %% [markdown]
 # ## 3 · EarlyStopping: know when to stop
@@ -336,19 +319,7 @@ def epochs_run(val_losses, patience):
 
 
 # %%
-if epochs_run([3, 2, 1], 2) is None:
-    print("Exercise 2: not attempted yet")
-else:
-    assert epochs_run([3, 2, 1], 2) == 3, "no reason to stop: all epochs run"
-    assert epochs_run([1, 2, 3, 4, 5], 2) != 4, "one too many: it stops at the end of the last epoch it bears"
-    assert epochs_run([1, 2, 3, 4, 5], 2) == 3, "epochs 2 and 3 bring nothing new, then it stops"
-    assert epochs_run([5, 6, 4, 5, 3, 4, 4, 4], 2) == 7, "an improvement starts the counting anew"
-    assert epochs_run([5, 1, 3, 2, 3, 2, 3, 2], 3) == 5, "compare with the best so far, not with the epoch before"
-    assert epochs_run([3, 2, 2, 2, 2, 2], 3) == 5, "an equal value is no improvement"
-    random = np.random.default_rng(0).integers(0, 9, (20, 12)).tolist()
-    real = [len(rehearse(row, callbacks.EarlyStopping(patience=3))) for row in random]
-    assert [epochs_run(row, 3) for row in random] == real
-    print("Exercise 2: right")
+exercises.stop.check(epochs_run)
 
 # %% [markdown]
 # ## 4 · ReduceLROnPlateau: slow down
@@ -475,18 +446,7 @@ def watchers():
 
 
 # %%
-if watchers() is None:
-    print("Exercise 3: not attempted yet")
-else:
-    rates = rehearse(plateau, *watchers())
-    assert len(rates) < 17, "the run never stopped: give EarlyStopping a patience, at most 11"
-    assert len(set(rates)) != 1, "the rate was never cut: the plateau needs the shorter patience"
-    assert rates[0] / sorted(set(rates))[-2] == 2, "each cut should halve the rate: factor=0.5"
-    assert len(set(rates)) != 2, "one cut only: a longer patience for the stop, or a shorter one for the plateau"
-    assert len(set(rates)) == 3, "more than two cuts: the plateau's patience is too short, or the stop's too long"
-    kept = [w.restore_best_weights for w in watchers() if isinstance(w, callbacks.EarlyStopping)]
-    assert kept == [True], "the model is left with the last weights: restore_best_weights"
-    print("Exercise 3: right")
+exercises.patiences.check(watchers)
 
 # %% [markdown]
 # ## 6 · TensorBoard: a log to look at
@@ -589,6 +549,7 @@ assert np.ptp(np.diff(own)) > np.ptp(np.diff(reported)), "single batches jump, t
 #
 # Complete `StopWhenGood`: training stops as soon as `val_accuracy` is at least `goal`. Set `self.model.stop_training`
 # to `True` for that. If somebody trains without validation pictures, there is no `val_accuracy`: then it does nothing.
+# And it leaves a stop alone that another callback has asked for.
 
 
 # %%
@@ -603,27 +564,7 @@ class StopWhenGood(callbacks.Callback):
 
 
 # %%
-def stops(logs):
-    """Whether StopWhenGood(0.8) stops a model after an epoch with these logs."""
-    model = fresh()
-    model.stop_training = False
-    watcher = StopWhenGood(0.8)
-    watcher.set_model(model)
-    watcher.on_epoch_end(0, logs)
-    return model.stop_training
-
-
-seen = [stops({"accuracy": a, "val_accuracy": v}) for a, v in [(0.5, 0.9), (0.9, 0.5), (0.5, 0.8), (0.5, 0.5)]]
-if seen == [False] * 4:
-    print("Exercise 4: not attempted yet")
-else:
-    assert seen[0], "0.9 is at least 0.8: it should stop"
-    assert not seen[1], "that is the accuracy on the training pictures: look at val_accuracy"
-    assert seen[2], "exactly the goal is good enough"
-    assert not seen[3], "0.5 is not good enough: it stops too early"
-    assert complaint(lambda: stops({"accuracy": 0.9})) == "no complaint", "without val_accuracy it should do nothing"
-    assert not stops({"accuracy": 0.9}), "without val_accuracy it should not stop"
-    print("Exercise 4: right")
+exercises.good.check(StopWhenGood)
 
 # %% [markdown]
 # ## 8 · The power is cut
@@ -725,45 +666,19 @@ assert same(keras.models.load_model(folder / "copy.keras", compile=False), loade
 # %% [markdown]
 # ### Exercise 5 · A run that can be killed
 #
-# Write `train_to(model, backup, epochs, *watchers)`. It trains `model` with our `fit` to the end of epoch `epochs` and
-# hands the callbacks `watchers` on. If a call is interrupted, the same call with a fresh model and the same folder
-# `backup` must take up the run.
+# Write `train_to(model, pairs, backup, epochs, *watchers)`. It trains `model` on `pairs`, a dataset of batches, to the
+# end of epoch `epochs`, and hands the callbacks `watchers` on. If a call is interrupted, the same call with a fresh
+# model and the same folder `backup` must take up the run. After a run that ended well the folder is gone.
 
 
 # %%
-def train_to(model, backup, epochs, *watchers):
+def train_to(model, pairs, backup, epochs, *watchers):
     # your code
     ...
 
 
 # %%
-class Cut(callbacks.Callback):
-    """Count the epochs that begin; interrupt in epoch `stop`."""
-
-    def __init__(self, stop=None):
-        super().__init__()
-        self.stop, self.begun = stop, []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begun.append(epoch)
-        if epoch == self.stop:
-            raise KeyboardInterrupt
-
-
-# %%
-first, second, model = Cut(stop=2), Cut(), fresh()
-shutil.rmtree(folder / "exercise", ignore_errors=True)
-try:
-    train_to(fresh(), folder / "exercise", 4, first)
-except KeyboardInterrupt:
-    train_to(model, folder / "exercise", 4, second)
-if not first.begun:
-    print("Exercise 5: not attempted yet, or the callbacks were not handed on")
-else:
-    assert second.begun != [0, 1, 2, 3], "it started all over: use BackupAndRestore with the folder given"
-    assert second.begun == [2, 3], f"the second call should train epochs 2 and 3; it trained {second.begun}"
-    assert same(model, straight), "the weights differ from those of a run of four epochs in one go"
-    print("Exercise 5: right")
+exercises.resume.check(train_to)
 
 # %% [markdown]
 # ## What is on the disk now

@@ -37,6 +37,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import cutmix, data, models, plots, training, widgets
+from helpers.exercises import cutmix as exercises
 
 flowers = data.flowers(image_size=96)
 names = flowers.class_names
@@ -120,6 +121,9 @@ assert np.array_equal(cutmix.boxes_at([lam], [131], [554], 800, 800, box="notes"
 # Write `box_at(lam, row, column, height, width)`: return `(top, left, bottom, right)` of a box with sides `int(sqrt(1
 # - lam) * side)`, starting half its size (`// 2`) above and left of the centre, and clipped to the image. Mind that
 # 663 // 2 twice is only 662: end where the *start* plus the whole size is.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.box.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.box.solution()` shows a right answer.
 
 
 # %%
@@ -129,15 +133,7 @@ def box_at(lam, row, column, height, width):
 
 
 # %%
-if box_at(0.75, 50, 50, 100, 100) is None:
-    print("Exercise 1: not attempted yet")
-else:
-    assert tuple(box_at(0.75, 50, 50, 100, 100)) == (25, 25, 75, 75), "a quarter of the area is half of each side"
-    assert tuple(box_at(0.0, 0, 0, 10, 20)) == (0, 0, 5, 10), "clip at the top left, and keep height and width apart"
-    assert tuple(box_at(0.0, 9, 9, 10, 10)) == (4, 4, 10, 10), "clip at the bottom right, too"
-    assert tuple(box_at(1.0, 5, 5, 10, 10)) == (5, 5, 5, 5), "lambda 1 keeps everything: an empty box"
-    assert tuple(box_at(lam, 131, 554, 800, 800)) == (0, 223, 463, 800), "halving first loses the odd pixel"
-    print("Exercise 1: right")
+exercises.box.check(box_at)
 
 # %% [markdown]
 # ## 3 · Paste, and share the label
@@ -169,7 +165,7 @@ assert np.isclose(np.sum(worked[0]), 1), "the shares of a label still add up to 
 # ### Exercise 2 · The label
 #
 # Write `mix(label_a, label_b, box, height, width)` for one pair: `box` is `(top, left, bottom, right)` as above.
-# Return the mixed label.
+# Return the mixed label, and leave the two you were given as they are.
 
 
 # %%
@@ -179,16 +175,7 @@ def mix(label_a, label_b, box, height, width):
 
 
 # %%
-a, b = np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])
-if mix(a, b, (0, 0, 5, 10), 10, 20) is None:
-    print("Exercise 2: not attempted yet")
-else:
-    answer = np.asarray(mix(a, b, (0, 0, 5, 10), 10, 20))
-    assert not np.allclose(answer, [0.25, 0.375, 0.375]), "the weights are swapped: the box belongs to B"
-    assert np.allclose(answer, [0.75, 0.125, 0.125])
-    assert np.allclose(mix(a, b, (3, 3, 3, 3), 10, 20), a), "an empty box changes nothing"
-    assert np.allclose(mix(a, b, (0, 0, 10, 20), 10, 20), b), "a box over everything leaves only B"
-    print("Exercise 2: right")
+exercises.label.check(mix)
 
 # %% [markdown]
 # ## 4 · Play
@@ -256,6 +243,24 @@ assert 0.8 < np.mean(alone) < 1.2
 assert max(never) == 0
 
 # %% [markdown]
+# ### Exercise 3 · A whole batch
+#
+# Write `mix_batch(images, labels, boxes, partner)` for NumPy arrays: `images` (N, H, W, C), `labels` (N, K), `boxes`
+# (N, 4) with a row `top, left, bottom, right` for each image, `partner` (N,) with the number of the image it takes its
+# window from. Return the mixed images and labels. A loop over the images is fine; without one you need masks of shape
+# (N, H, W).
+
+
+# %%
+def mix_batch(images, labels, boxes, partner):
+    # your code
+    ...
+
+
+# %%
+exercises.batch.check(mix_batch)
+
+# %% [markdown]
 # ## 7 · Right or wrong? Count
 #
 # Here is a test that any implementation can take. Let image *i* be filled with the number *i*. After mixing, every
@@ -279,7 +284,7 @@ print("ours within 1e-6:", ours < 1e-6, "| Keras' layer off by more than half a 
 assert ours < 1e-6
 
 # %% [markdown]
-# ### Exercise 3 · Find the fault
+# ### Exercise 4 · Find the fault
 #
 # `suspect` below is written in the style of the notes. It runs, the pictures look fine, and its labels are wrong. Say
 # why: set `fault` to `"A"`, `"B"` or `"C"`.
@@ -296,17 +301,13 @@ def suspect(x, y, lam=0.4, row=5, column=60):
     return cutmix.paste(x, box, partner), lam * y + (1 - lam) * tf.gather(y, partner)
 
 
-fault = None  # "A", "B" or "C"
+print(f"the suspect's labels are off by up to {worst_label_error(suspect):.2f}")
 
 # %%
-print(f"the suspect's labels are off by up to {worst_label_error(suspect):.2f}")
-reasons = {
-    "A": "Exercise 3: count again. Which image's number fills the window? The partner's, as it should.",
-    "B": "Exercise 3: right. Around (5, 60) the box leaves the image, and the label does not know it.",
-    "C": "Exercise 3: lam and 1 - lam add up to one. Look at what they are compared with.",
-    None: "Exercise 3: not attempted yet",
-}
-print(reasons.get(fault, "Exercise 3: answer with one letter"))
+fault = ...  # "A", "B" or "C"
+
+# %%
+exercises.fault.check(fault)
 
 # %% [markdown]
 # ## 8 · A loop, or all at once?
@@ -384,30 +385,12 @@ assert np.isclose(keras_loss, own_loss)
 assert np.allclose(smooth, [0.9333, 0.0333, 0.0333], atol=1e-4)
 
 # %% [markdown]
-# The true class keeps a part of what is spread over all classes.
-#
-# ### Exercise 4 · Smooth a mixed label
-#
-# Write `smoothed(label, strength)` for any label whose entries add up to one, mixed ones too.
-
+# The true class keeps a part of what is spread over all classes. A mixed label is smoothed by the same formula.
 
 # %%
-def smoothed(label, strength):
-    # your code
-    ...
-
-
-# %%
-if smoothed(np.array([1.0, 0, 0]), 0.1) is None:
-    print("Exercise 4: not attempted yet")
-else:
-    assert not np.allclose(smoothed(np.array([1.0, 0, 0]), 0.1), [0.9, 0.05, 0.05]), (
-        "spread over all classes, not the others"
-    )
-    assert np.allclose(smoothed(np.array([1.0, 0, 0]), 0.1), smooth)
-    assert np.allclose(smoothed(np.array([0.7, 0, 0.3, 0]), 0.2), [0.61, 0.05, 0.29, 0.05])
-    assert np.allclose(smoothed(np.array([0.7, 0.3]), 0.0), [0.7, 0.3]), "strength 0 changes nothing"
-    print("Exercise 4: right")
+mixed_label = np.array([0.7, 0, 0.3, 0])
+print(np.round(mixed_label * (1 - 0.2) + 0.2 / 4, 4).tolist())
+assert np.allclose(mixed_label * (1 - 0.2) + 0.2 / 4, [0.61, 0.05, 0.29, 0.05])
 
 # %% [markdown]
 # ## 10 · Does it help here?
@@ -438,21 +421,19 @@ print(comparison)
 # %% [markdown]
 # ### Exercise 5 · Read the table
 #
-# Set `verdict` to `"helps"`, `"hurts"` or `"cannot tell"`: a change counts if its mean is larger than twice its
-# spread divided by the square root of the number of seeds.
+# Write `verdict(changes)`. `changes` is an array, one change for each seed. Return `"helps"`, `"hurts"` or `"cannot
+# tell"`: a change counts if its mean is further from 0 than twice its spread (`np.std` with `ddof=1`) divided by the
+# square root of the number of seeds. Then ask it about the table above: `verdict(comparison.differences[1])`.
+
 
 # %%
-verdict = None
+def verdict(changes):
+    # your code
+    ...
+
 
 # %%
-change = comparison.differences[1]
-margin = 2 * change.std(ddof=1) / np.sqrt(len(change))
-true = "cannot tell" if abs(change.mean()) <= margin else "helps" if change.mean() > 0 else "hurts"
-if verdict is None:
-    print("Exercise 5: not attempted yet")
-else:
-    assert verdict == true, f"the mean change is {change.mean():+.3f}, the margin {margin:.3f}"
-    print("Exercise 5: right")
+exercises.table.check(verdict)
 
 # %% [markdown]
 # Whatever it says here, it says of a small network, a short run, and this data. That is what a measurement is.

@@ -39,6 +39,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, models, plots, runtime, schedules, widgets
+from helpers.exercises import schedules as exercises
 
 # %% [markdown]
 # ## 1 · See it
@@ -106,6 +107,9 @@ print("three implementations, one curve; at the joins:", [round(float(mine(step)
 #
 # Write `plan(images, batch_size, epochs, warmup_epochs)`: return `(warmup_steps, decay_steps)` such that the rate
 # reaches zero exactly when training ends. The last batch of an epoch may be smaller, and is a step too.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.ending.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.ending.solution()` shows a right answer.
 
 
 # %%
@@ -115,15 +119,7 @@ def plan(images, batch_size, epochs, warmup_epochs):
 
 
 # %%
-if plan(64, 32, 2, 1) is None:
-    print("Exercise 1: not attempted yet")
-else:
-    assert plan(64, 32, 2, 1) != (2, 4), "the decay has what the warm-up leaves, not all epochs"
-    assert plan(64, 32, 2, 1) == (2, 2)
-    assert plan(65, 32, 2, 1) != (2, 2), "65 images are three batches of up to 32: round up"
-    assert plan(65, 32, 10, 2) == (6, 24), "the decay has what the warm-up leaves, not all epochs"
-    assert plan(100, 32, 5, 0) == (0, 20)
-    print("Exercise 1: right")
+exercises.ending.check(plan)
 
 # %% [markdown]
 # ## 3 · The notes said ...
@@ -230,7 +226,8 @@ print("step", int(loaded.optimizer.iterations), "| next rate", round(float(loade
 # ### Exercise 2 · A schedule of your own
 #
 # Complete `Triangle`: from 0 up to `max_lr` at half of `total_steps`, and down to 0 at the end, in straight lines; 0
-# after that. It must take integer steps, and have a configuration.
+# after that. It must take integer steps, work inside `fit`, where a step is a symbol without a value, and have a
+# configuration.
 
 
 # %%
@@ -248,18 +245,7 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
 
 
 # %%
-triangle = Triangle(0.2, 10)
-if triangle(tf.constant(5, tf.int64)) is None:
-    print("Exercise 2: not attempted yet")
-else:
-    rates = [float(triangle(tf.constant(s, tf.int64))) for s in range(13)]
-    assert np.isclose(rates[5], 0.2), "the peak is at half of the steps"
-    assert np.isclose(rates[0], 0), "it starts from zero"
-    assert min(rates) >= 0, "a negative rate climbs the loss: stop at zero"
-    assert np.allclose(rates, [0, 0.04, 0.08, 0.12, 0.16, 0.2, 0.16, 0.12, 0.08, 0.04, 0, 0, 0], atol=1e-6)
-    assert triangle.get_config(), "without get_config nothing can be saved"
-    assert Triangle(**triangle.get_config()).get_config() == {"max_lr": 0.2, "total_steps": 10}
-    print("Exercise 2: right")
+exercises.triangle.check(Triangle)
 
 # %% [markdown]
 # ## 4 · Per step, per epoch
@@ -317,7 +303,23 @@ assert np.allclose(used(rule), meant, rtol=1e-5)
 print("used: ", np.round(used(rule), 4).tolist())
 
 # %% [markdown]
-# ### Exercise 3 · Which of them never decays?
+# ### Exercise 3 · Once an epoch
+#
+# Write `rule_for(schedule, steps_per_epoch)`, without `schedules.per_epoch`: it takes a schedule that counts steps, and
+# returns a function for `LearningRateScheduler` that gives each epoch the rate of its first step.
+
+
+# %%
+def rule_for(schedule, steps_per_epoch):
+    # your code
+    ...
+
+
+# %%
+exercises.epochs.check(rule_for)
+
+# %% [markdown]
+# ### Exercise 4 · Which of them never decays?
 #
 # The notes tried six settings, in runs of 12 to 30 epochs. Set `never` to the list of positions (0 to 5) of those
 # that have not decayed at all by the last of **12** epochs, epoch 11: their rate then is still on the ramp, or at the
@@ -335,13 +337,7 @@ TRIED = [
 never = None
 
 # %%
-truth = [i for i, setting in enumerate(TRIED) if 11 <= setting[3] + setting[4]]
-if never is None:
-    print("Exercise 3: not attempted yet")
-else:
-    assert never != [0, 1, 2, 3, 4], "these go down on the ramp, but they do reach the decay"
-    assert sorted(never) == truth, "look at the fourth number: when does the ramp end?"
-    print("Exercise 3: right")
+exercises.late.check(never)
 
 # %% [markdown]
 # ## 5 · Play
@@ -389,21 +385,22 @@ assert np.allclose(recorder.rates, schedules.sample(good, RUN * 32))
 plots.lines(recorder.steps, {"used": recorder.rates}, "step", "learning rate", "160 steps, as the optimizer took them")
 
 # %% [markdown]
-# ### Exercise 4 · Off by one
+# ### Exercise 5 · Off by one
 #
-# A friend records the rate *after* each step, in `on_train_batch_end`. Which rate do they write down for step 0 of
-# `good`? Set `written` to that number.
+# A friend records the rate *after* each step, in `on_train_batch_end`. By then the optimizer has counted the step, and
+# the schedule gives the rate of the next one. Write a callback `Recorder` that does better, without
+# `RecordLearningRate`: after `fit` its list `rates` holds the rate that each step was taken with. Another `fit` begins
+# a new list. The optimizer's rate may be a schedule or a number.
+
 
 # %%
-written = None
+class Recorder(keras.callbacks.Callback):
+    # your code
+    ...
+
 
 # %%
-if written is None:
-    print("Exercise 4: not attempted yet")
-else:
-    assert not np.isclose(written, 0), "0 was used in step 0; by the end of the step the optimizer has counted it"
-    assert np.isclose(written, float(good(1))), "the optimizer's count is 1 after the first step"
-    print("Exercise 4: right")
+exercises.recorder.check(Recorder)
 
 # %% [markdown]
 # ## 7 · What a bad schedule does

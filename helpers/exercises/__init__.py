@@ -1,0 +1,33 @@
+"""The exercises of the notebooks: one module for each notebook, found by `modules`, and the engine they share.
+
+A notebook imports its own module and hands answers over::
+
+    from helpers.exercises import cutmix as exercises
+
+    exercises.box.check(box_at)
+
+Importing this package is cheap. A notebook's module imports TensorFlow at its top, as the notebook has done before it,
+so that the source that `solution` shows reads as it would in the notebook.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from helpers.exercises.engine import Exercise, Verdict, quiz
+from helpers.exercises.record import progress
+
+__all__ = ["Exercise", "Verdict", "modules", "progress", "quiz"]
+
+MACHINERY = ("__main__", "engine", "guard", "record", "values")
+
+
+def modules() -> dict[str, list[Exercise]]:
+    """Return the exercises of every notebook that has a module, by the module's name, in the notebooks' order."""
+    found = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in MACHINERY):
+        module = importlib.import_module(f"{__name__}.{name}")
+        exercises = [value for value in vars(module).values() if isinstance(value, Exercise)]
+        found[name] = sorted(exercises, key=lambda exercise: exercise.number)
+    return dict(sorted(found.items(), key=lambda item: [exercise.notebook for exercise in item[1]]))
