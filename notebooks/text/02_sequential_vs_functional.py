@@ -41,6 +41,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers import data, models, plots, training
+from helpers.exercises import sequential_vs_functional as exercises
 
 fashion = data.fashion()
 x_train, y_train = fashion.arrays("train")
@@ -167,6 +168,9 @@ assert np.allclose(twin(x_test[:100]), functional(x_test[:100]), atol=1e-6 if co
 #
 # Write `count_parameters(sizes)`. `sizes` lists the number of inputs and then the units of each dense layer, such as
 # `[784, 100, 30, 10]`. Return how many weights and biases there are in all.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.count.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.count.solution()` shows a right answer.
 
 
 # %%
@@ -176,15 +180,7 @@ def count_parameters(sizes):
 
 
 # %%
-if count_parameters([784, 100, 30, 10]) is None:
-    print("Exercise 1: not attempted yet")
-else:
-    assert count_parameters([784, 100, 30, 10]) != 81_700, "the biases are missing: one for each unit"
-    assert count_parameters([784, 100, 30, 10]) != 82_624, "inputs have no bias"
-    assert count_parameters([784, 100, 30, 10]) == 81_840, "inputs times units, plus units, for each layer"
-    assert count_parameters([5, 2]) == 12, "it should work for any number of layers"
-    assert count_parameters([7]) == 0, "no layer, no parameters"
-    print("Exercise 1: right")
+exercises.count.check(count_parameters)
 
 # %% [markdown]
 # ## 3 · Sequential is a loop
@@ -278,40 +274,21 @@ print(complaint(lambda: layers.Conv2D(filters=32, kernel_size=3)))
 assert complaint(lambda: layers.Conv2D(filter=32, kernel_size=3)).startswith("TypeError")
 
 # %% [markdown]
-# ### Exercise 2 · From sizes to a model
+# ### Exercise 2 · One list of layers, two models
 #
-# With the Functional API and a loop, write `from_sizes(sizes)`: for `[784, 100, 30, 10]` it returns a model that takes
-# vectors of 784 numbers, has ReLU layers of 100 and 30 units, and ends in 10 probabilities (softmax).
+# Write `both_ways(sizes)`. For `[784, 100, 30, 10]` it returns two models, a Sequential and a Functional one, made of
+# the *same* layers. They take vectors of 784 numbers, have ReLU layers of 100 and 30 units, and end in 10 probabilities
+# (softmax). Give one of them other weights: what does the other do?
 
 
 # %%
-def from_sizes(sizes):
+def both_ways(sizes):
     # your code
     ...
 
 
 # %%
-answer = from_sizes([6, 40, 20, 3])
-if answer is None:
-    print("Exercise 2: not attempted yet")
-else:
-    probe = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
-    result = np.asarray(answer(probe))
-    assert answer.count_params() != 6 * 6 + 6 + 6 * 40 + 40 + 40 * 20 + 20 + 20 * 3 + 3, (
-        "the first size is the input, no layer"
-    )
-    assert answer.count_params() == 6 * 40 + 40 + 40 * 20 + 20 + 20 * 3 + 3, (
-        f"it has {answer.count_params()} parameters, not 1163"
-    )
-    assert np.allclose(result.sum(axis=1), 1, atol=1e-2), (
-        "the outputs should be probabilities: softmax on the last layer"
-    )
-    scores = [np.log(np.asarray(answer(sign * probe), "float64")) for sign in (1, -1)]
-    plus, minus = (s - s.mean(axis=1, keepdims=True) for s in scores)
-    assert not np.allclose(plus, -minus, atol=1e-4), (
-        "without ReLU between them, three dense layers are no more than one"
-    )
-    print("Exercise 2: right")
+exercises.both.check(both_ways)
 
 # %% [markdown]
 # ## 4 · What Sequential cannot do
@@ -360,9 +337,10 @@ assert two_eyes.count_params() - shared.count_params() == 392 * 50 + 50
 # %% [markdown]
 # ### Exercise 3 · Wide and deep
 #
-# Write `wide_and_deep()`: one input of 28 by 28 pixels in 0..255, rescaled to 0..1 and flattened. One path goes through
-# dense layers of 100 and 30 units with ReLU. The last layer, 10 units with softmax, sees the 30 units *and*, side by
-# side with them, the 784 pixels themselves. How many parameters will it have?
+# A shop knows more about a garment than its picture. Write `wide_and_deep()`, a model with two inputs. `picture` has 28
+# by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and 30 units with
+# ReLU. `facts` has 5 numbers, such as price and weight, that are ready for use. The last layer, 10 units with softmax,
+# sees the 30 units and, side by side with them, the 5 facts. How many parameters will the model have?
 
 
 # %%
@@ -372,27 +350,7 @@ def wide_and_deep():
 
 
 # %%
-answer = wide_and_deep()
-if answer is None:
-    print("Exercise 3: not attempted yet")
-else:
-    assert len(answer.inputs) == 1, "one input: use the flattened pixels twice"
-    assert answer.count_params() != 81_840, "the pixels do not reach the last layer: use layers.Concatenate"
-    assert answer.count_params() != 78_500 + 3_030 + (784 + 100 + 30) * 10 + 10, (
-        "the last layer sees 30 units and 784 pixels only"
-    )
-    assert answer.count_params() == 78_500 + 3_030 + (784 + 30) * 10 + 10, (
-        f"it has {answer.count_params()} parameters, not 89,680"
-    )
-    answer.set_weights([np.full(weight.shape, 0.01, "float32") for weight in answer.get_weights()])
-    last = answer.get_weights()[-2]
-    answer.set_weights(
-        [*answer.get_weights()[:-2], np.arange(last.size, dtype="float32").reshape(last.shape) / 1e5, np.zeros(10)]
-    )
-    outputs = np.asarray(answer(np.full((1, 28, 28), 255, "uint8")))
-    assert np.isclose(outputs.sum(), 1, atol=1e-2), "softmax at the end"
-    assert outputs.max() < 0.5, "the pixels are not rescaled to 0..1, on both paths"
-    print("Exercise 3: right")
+exercises.branches.check(wide_and_deep)
 
 # %% [markdown]
 # ## 5 · `compile` and `fit`, slowly
@@ -549,9 +507,9 @@ for text, pair in wrong_pairs.items():
 #
 # ### Exercise 4 · Food for `fit`
 #
-# Write `food(pictures, labels, batch_size, seed)`. Return a `tf.data.Dataset` for `fit` with the loss
-# `categorical_crossentropy`: shuffled as a whole with `seed`, one-hot labels of ten float32 numbers, cut into batches,
-# no picture lost.
+# Write `food(pictures, labels, batch_size, seed)`. `labels` are class numbers. Return a `tf.data.Dataset` for `fit`
+# with the loss `categorical_crossentropy`: one-hot labels of ten float32 numbers, shuffled as a whole with `seed`, in a
+# new order for every epoch, cut into batches, no picture lost.
 
 
 # %%
@@ -561,26 +519,7 @@ def food(pictures, labels, batch_size, seed):
 
 
 # %%
-numbers = np.arange(50) % 10
-answer = food(np.arange(50, dtype="uint8"), numbers, 8, 3)
-if answer is None:
-    print("Exercise 4: not attempted yet")
-else:
-    got = list(answer.as_numpy_iterator())
-    fed, one_hot_labels = (np.concatenate([batch[part] for batch in got]) for part in (0, 1))
-    assert one_hot_labels.shape[1:] == (10,), "the loss needs one-hot labels: a row of ten for each picture"
-    assert one_hot_labels.dtype == np.float32, f"one-hot labels should be float32; yours are {one_hot_labels.dtype}"
-    assert len(fed) == 50, "the last batch may be smaller, but it must not be dropped"
-    assert [len(batch[0]) for batch in got[:-1]] == [8] * 6, "six batches of eight, then two more pictures"
-    assert sorted(fed.tolist()) == list(range(50)), "each picture once"
-    assert fed.tolist() != list(range(50)), "shuffle"
-    assert any(np.ptp(batch[0]) > 20 for batch in got), (
-        "shuffle the pictures before you batch, and with a buffer for all of them"
-    )
-    assert np.array_equal(one_hot_labels.argmax(axis=1), fed % 10), (
-        "pictures and labels were torn apart: shuffle them together"
-    )
-    print("Exercise 4: right")
+exercises.pairs.check(food)
 
 # %% [markdown]
 # ## 6 · From pictures to a judged classifier
@@ -687,34 +626,22 @@ best = answer[0].argsort()[::-1][:3]
 plots.image_grid(one[np.newaxis], ["\n".join(f"{answer[0][k]:.0%} {fashion.class_names[k]}" for k in best)], size=2.6)
 
 # %% [markdown]
-# ### Exercise 5 · Name it
+# ### Exercise 5 · Name it, and doubt it
 #
-# Write `name_it(model, picture, class_names)`: `picture` is a single one, (28, 28). Return the name of the most
-# probable class.
+# Write `name_it(model, picture, class_names, matrix)`. `picture` is a single one, (28, 28). Return two names: the most
+# probable class, and the class it truly is most often when the network calls a picture so and is wrong. `matrix` tells
+# you that: a confusion matrix as above, its rows the true classes. Then try it on
+# `name_it(classifier, x_test[0], fashion.class_names, matrix)`.
 
 
 # %%
-def name_it(model, picture, class_names):
+def name_it(model, picture, class_names, matrix):
     # your code
     ...
 
 
 # %%
-def stubborn(kind):
-    """Return a model that always says the same class."""
-    same = keras.Sequential([keras.Input((28, 28)), layers.Flatten(), layers.Dense(10, "softmax")])
-    same.set_weights([np.zeros((784, 10)), 5.0 * (np.arange(10) == kind)])
-    return same
-
-
-answers = [name_it(stubborn(kind), np.zeros((28, 28), "uint8"), list("abcdefghij")) for kind in (8, 3)]
-if answers == [None, None]:
-    print("Exercise 5: not attempted yet")
-else:
-    assert answers != [8, 3], "that is the number of the class: look its name up"
-    assert answers != ["a", "a"], "argmax along the batch axis is always 0: take row 0 first, or axis=1"
-    assert answers == ["i", "d"], f"expected i and d, got {answers}"
-    print("Exercise 5: right")
+exercises.single.check(name_it)
 
 # %% [markdown]
 # ## Summary

@@ -10,7 +10,7 @@
 # - write a layer that behaves differently in training.
 #
 # **Needs** notebooks 01 (tensors) and 02 (models), and Python classes: `__init__`, `super()`, inheritance.
-# **Time** 45 minutes to read, 35 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 45 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -39,6 +39,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, layers, plots
+from helpers.exercises import custom_dense_layer as exercises
 
 # %% [markdown]
 # ## 1 · What a dense layer computes
@@ -124,12 +125,20 @@ for shape in [(3, 4), (2, 5, 4), (2, 3, 5, 4)]:
 # %% [markdown]
 # ### Exercise 1 · A layer with one weight for each feature
 #
-# Complete `Scale`: it multiplies each **feature** (each place of the last axis) by a weight of its own. All weights
-# start at 1, so a new `Scale` changes nothing. It must work for inputs of any rank, and for any batch size.
+# Complete `Scale(start)`: it multiplies each **feature** (each place of the last axis) by a weight of its own. All
+# weights begin at `start`, so a new `Scale()` changes nothing. `keras.initializers.Constant(number)` is a beginning
+# that `add_weight` understands. The layer must work for inputs of any rank, and for any batch size.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.scale.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.scale.solution()` shows a right answer.
 
 
 # %%
 class Scale(keras.layers.Layer):
+    def __init__(self, start=1.0):
+        # your code
+        ...
+
     def build(self, input_shape):
         # your code
         ...
@@ -140,28 +149,7 @@ class Scale(keras.layers.Layer):
 
 
 # %%
-def outcome(function):
-    """Return the function's result, or the name of the error it raised."""
-    try:
-        return function()
-    except Exception as error:
-        return type(error).__name__
-
-
-scale, batch = Scale(), np.arange(24, dtype="float32").reshape(2, 3, 4)
-first = outcome(lambda: scale(batch))
-if first is None:
-    print("Exercise 1: not attempted yet")
-else:
-    assert not isinstance(first, str), f"calling your layer raised {first}"
-    assert scale.weights, "Keras does not know your weight: make it with self.add_weight, in build"
-    assert scale.weights[0].shape == (4,), f"one weight for each of 4 features, not shape {scale.weights[0].shape}"
-    assert np.array_equal(first, batch), "weights of 1 must change nothing"
-    scale.set_weights([np.array([1, 2, 3, 4], "float32")])
-    assert np.array_equal(scale(batch), batch * [1, 2, 3, 4]), "the weight must be used in call"
-    assert scale(batch[:1]).shape == (1, 3, 4), "another batch size must fit, too"
-    assert len(scale.trainable_weights) == 1, "training should change the weight"
-    print("Exercise 1: right")
+exercises.scale.check(Scale)
 
 # %% [markdown]
 # ## 3 · What happens around `call`
@@ -172,6 +160,16 @@ else:
 #
 # The notes this course grew from say that `call` does the same as `__call__`. Let us ask a new layer for each of them,
 # with the same float64 array. What do you expect of `call`?
+
+
+# %%
+def outcome(function):
+    """Return the function's result, or the name of the error it raised."""
+    try:
+        return function()
+    except Exception as error:
+        return type(error).__name__
+
 
 # %%
 fresh, doubles = CustomDense(10), x.astype("float64")
@@ -242,7 +240,8 @@ assert (through_layer.count_params(), through_call.count_params()) == (50, 0)
 # ### Exercise 2 · Be `__call__` yourself
 #
 # Write `run(layer, inputs)` for NumPy inputs. Do by hand what `layer(inputs)` would: build the layer if it is not
-# built, make a tensor of type `layer.compute_dtype`, and return what `layer.call` gives. Do not write `layer(inputs)`.
+# built, make a tensor of the type the layer computes in, `layer.compute_dtype`, and return what `layer.call` gives. Do
+# not write `layer(inputs)`.
 
 
 # %%
@@ -252,25 +251,7 @@ def run(layer, inputs):
 
 
 # %%
-class ByHand(CustomDense):
-    def __call__(self, *args, **kwargs):
-        raise PermissionError("the exercise is to do without layer(inputs)")
-
-
-mine, sample = made_with(ByHand, 5), np.linspace(-1, 1, 12).reshape(3, 4)
-got = outcome(lambda: run(mine, sample))
-error = got if isinstance(got, str) else ""
-if got is None and not mine.built:
-    print("Exercise 2: not attempted yet")
-else:
-    assert error != "PermissionError", "that is layer(inputs), which does it all; use build and call"
-    assert error != "AttributeError", "the weights are missing: build the layer first"
-    assert not error, f"your function raised {error}"
-    assert got is not None, "return what layer.call gives"
-    assert got.dtype == "float32", "the result is float64: make a tensor of layer.compute_dtype first"
-    assert np.array_equal(got, made_with(CustomDense, 5)(sample)), "other numbers than layer(inputs) gives"
-    assert tf.is_tensor(outcome(lambda: run(mine, sample))), "a second time it fails: build only what is not built yet"
-    print("Exercise 2: right")
+exercises.around.check(run)
 
 # %% [markdown]
 # ## 4 · How weights begin
@@ -467,8 +448,8 @@ for passes_mask in (True, False):
 # %% [markdown]
 # ### Exercise 3 · Make it survive
 #
-# `Power` raises its inputs to an exponent. Write its `get_config`, so that a saved `Power` comes back with its
-# exponent, its name and its dtype.
+# Complete `Power`: it raises each input to the power `exponent`. Write its `get_config` so that a saved `Power` comes
+# back with its exponent, its name, its dtype, and with `trainable=False` if it had that.
 
 
 # %%
@@ -479,7 +460,8 @@ class Power(keras.layers.Layer):
         self.exponent = exponent
 
     def call(self, inputs):
-        return keras.ops.power(inputs, self.exponent)
+        # your code
+        ...
 
     def get_config(self):
         # your code
@@ -487,16 +469,7 @@ class Power(keras.layers.Layer):
 
 
 # %%
-cubed = Power(3.0, name="cubed", dtype="float64")
-if cubed.get_config() is None:
-    print("Exercise 3: not attempted yet")
-else:
-    back = outcome(lambda: reload(keras.Sequential([keras.Input((4,)), cubed])).layers[0])
-    assert not isinstance(back, str), f"loading raised {back}: each key must be an argument of __init__"
-    assert back.exponent == 3.0, f"saved with exponent 3, came back with {back.exponent}: the default took its place"
-    assert back.name == "cubed", "the name is lost: begin with what super().get_config() returns"
-    assert back.compute_dtype == "float64", "the dtype is lost: begin with what super().get_config() returns"
-    print("Exercise 3: right")
+exercises.saved.check(Power)
 
 # %% [markdown]
 # The wrong answer to fear is the quiet one. A config without `exponent` loads without a word, and computes squares.
@@ -586,9 +559,9 @@ print("three noise layers, the same bits")
 # %% [markdown]
 # ### Exercise 4 · Dropout
 #
-# Complete `CustomDropout`. In training, each number becomes 0 with probability `rate`. The numbers that are left are
-# divided by `1 - rate`, so that the mean stays what it was. At work nothing happens. Use `keras.random.uniform(shape,
-# seed=...)`, which draws from 0 to 1.
+# Complete `CustomDropout`. In training, each number becomes 0 with probability `rate`, whatever happens to the others.
+# The numbers that are left are divided by `1 - rate`, so that the mean stays what it was. At work nothing happens. Use
+# `keras.random.uniform(shape, seed=...)`, which draws from 0 to 1. The same seed must give the same run again.
 
 
 # %%
@@ -604,23 +577,7 @@ class CustomDropout(keras.layers.Layer):
 
 
 # %%
-drop, ones = CustomDropout(0.2, seed=1), np.ones((100, 100), "float32")
-work, train = (outcome(lambda t=t: drop(ones, training=t)) for t in (False, True))
-if work is None and train is None:
-    print("Exercise 4: not attempted yet")
-else:
-    assert not isinstance(work, str), f"at work your layer raised {work}"
-    assert not isinstance(train, str), f"in training your layer raised {train}"
-    assert work is not None, "at work your call returned nothing: return the inputs"
-    assert np.array_equal(work, ones), "at work the layer must do nothing"
-    assert train is not None, "in training your call returned nothing"
-    zeros = float(np.mean(np.equal(train, 0)))
-    assert zeros > 0, "in training some numbers must become 0"
-    assert abs(zeros - 0.8) > 0.05, "rate is the part that is dropped, you dropped 1 - rate"
-    assert abs(zeros - 0.2) < 0.03, f"about 20% should be dropped, not {zeros:.0%}"
-    assert abs(np.mean(train) - 1) < 0.05, f"the mean went from 1 to {np.mean(train):.2f}: divide by 1 - rate"
-    assert not np.array_equal(train, drop(ones, training=True)), "each call needs new draws: use self.seed_generator"
-    print("Exercise 4: right")
+exercises.dropout.check(CustomDropout)
 
 # %% [markdown]
 # ## 7 · In a model
