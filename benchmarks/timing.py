@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -42,13 +43,18 @@ def timed(function: Callable) -> Timing:
 
 
 def interleaved(functions: dict[str, Callable], repeats: int) -> dict[str, Timing]:
-    """Medians of each function: called once to warm up, then in turn, so that a slow moment hits all alike."""
+    """Medians of each function: called once to warm up, then in turn, so that a slow moment hits all alike.
+
+    Each round has an order of its own: what one call leaves in the caches is not always the same neighbour's gain.
+    """
     for function in functions.values():
         function()
     timings: dict[str, list[Timing]] = {name: [] for name in functions}
+    order, deck = list(functions), random.Random(0)
     for _ in range(repeats):
-        for name, function in functions.items():
-            timings[name].append(timed(function))
+        deck.shuffle(order)
+        for name in order:
+            timings[name].append(timed(functions[name]))
     return {name: Timing(*map(statistics.median, zip(*values))) for name, values in timings.items()}
 
 

@@ -136,9 +136,20 @@ def split(seed: Any, count: int) -> list[tf.Tensor]:
 
 def uniform(seed: Any, shape: Any) -> tf.Tensor:
     """Draw float64 numbers uniformly from (0, 1), both ends excluded: the middles of 2**32 equal cells."""
+    return to_unit(random_bits(seed, shape))
+
+
+def random_bits(seed: Any, shape: Any) -> tf.Tensor:
+    """Draw uint32 numbers, every bit a fair coin."""
     import tensorflow as tf
 
-    bits = tf.random.stateless_uniform(shape, as_seed(seed), None, None, tf.uint32, alg="philox")
+    return tf.random.stateless_uniform(shape, as_seed(seed), None, None, tf.uint32, alg="philox")
+
+
+def to_unit(bits: tf.Tensor) -> tf.Tensor:
+    """Turn uint32 numbers into float64 in (0, 1), exactly, so that it makes no difference where it is compiled."""
+    import tensorflow as tf
+
     return (tf.cast(bits, tf.float64) + 0.5) * 2.0**-32
 
 

@@ -264,7 +264,7 @@ def cutmix(
 def _cutmix(images, labels, draws, chances, box, derangement, dtype, scale):
     import tensorflow as tf
 
-    radius, angle, y, x, coin, order = tf.unstack(draws)
+    radius, angle, y, x, coin, order = tf.unstack(core.to_unit(draws))
     _, height, width, _ = tf.unstack(tf.shape(images))
     size = tf.stack([height, width])
     boxes = _boxes(_kept(radius, angle, coin, chances), _centres(tf.stack([y, x], axis=1), size, box), size, box)
@@ -310,7 +310,7 @@ def mixup(
 def _mixup(images, labels, draws, chances, derangement, dtype, scale):
     import tensorflow as tf
 
-    radius, angle, _, _, coin, order = tf.unstack(draws)
+    radius, angle, _, _, coin, order = tf.unstack(core.to_unit(draws))
     share = 1 - tf.round(_kept(radius, angle, coin, chances) * 2.0**16) * 2.0**-16
     partner = _partners(order, derangement)
     return _blend(images, share, partner, dtype, scale), mix_labels(labels, share, partner)
@@ -353,10 +353,10 @@ class MixUp(CutMix):
 
 
 def _draw(images, seed):
-    """Six uniform numbers per image, [6, batch]: two for lambda, two for the box, is it mixed, and with whom."""
+    """Six random numbers per image, [6, batch]: two for lambda, two for the box, is it mixed, and with whom."""
     import tensorflow as tf
 
-    return core.uniform(seed, [6, tf.shape(images)[0] if images.shape[0] is None else images.shape[0]])
+    return core.random_bits(seed, [6, tf.shape(images)[0] if images.shape[0] is None else images.shape[0]])
 
 
 def _kept(radius, angle, coin, chances):
