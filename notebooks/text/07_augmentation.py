@@ -42,6 +42,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import augment, data, models, plots, runtime, training
+from helpers.exercises import augmentation as exercises
 
 SIZE = 96  # pixels, height and width, of the pictures we look at
 flowers = data.flowers(image_size=SIZE)
@@ -148,6 +149,9 @@ assert np.array_equal(dropout(np.ones((1, 100))), np.ones((1, 100))), "a plain c
 #
 # Write `only_in_training(layer, images)`: call the layer in both modes, and return `True` if it changed a value in
 # training and changed none in inference, else `False`.
+#
+# The cell below yours says what it makes of your answer. Stuck? `exercises.proof.hint()` gives a hint, and a plainer
+# one each time you ask. `exercises.proof.solution()` shows a right answer.
 
 
 # %%
@@ -157,24 +161,7 @@ def only_in_training(layer, images):
 
 
 # %%
-class Mirror(keras.layers.Layer):
-    """Mirror always, whatever the mode."""
-
-    def call(self, images):
-        return images[:, :, ::-1]
-
-
-floats = tf.cast(images, tf.float32)
-if only_in_training(front, floats) is None:
-    print("Exercise 1: not attempted yet")
-else:
-    assert not only_in_training(Mirror(), floats), "this layer mirrors in the exam, too: it must not pass"
-    assert not only_in_training(keras.layers.Identity(), floats), (
-        "a layer that never changes anything is no augmentation"
-    )
-    assert only_in_training(front, floats), "off with training=False: did you make a plain call, or mix up the modes?"
-    assert only_in_training(keras.layers.Dropout(0.5), floats), "dropout keeps to training, too: say training=True"
-    print("Exercise 1: right")
+exercises.proof.check(only_in_training)
 
 # %% [markdown]
 # ## 3 · In the pipeline: `tf.image`
@@ -251,7 +238,8 @@ assert windows["helpers"] > 1
 # ### Exercise 2 · Crop and flip
 #
 # Write `crop_and_flip(image, size, seed)` for one picture (H, W, 3): a window of `size` x `size` at a random place,
-# mirrored left to right in half of the cases. The seed, a pair of integers, decides both. Keep the dtype.
+# mirrored left to right in half of the cases. The seed, a pair of integers, decides both. Keep the dtype. It is to
+# work inside `map`, too, where the picture and the seed are tensors.
 
 
 # %%
@@ -261,22 +249,7 @@ def crop_and_flip(image, size, seed):
 
 
 # %%
-numbered = tf.tile(tf.reshape(tf.range(400), (20, 20, 1)), (1, 1, 3))  # every pixel says where it was
-if crop_and_flip(numbered, 12, (0, 1)) is None:
-    print("Exercise 2: not attempted yet")
-else:
-    crops = np.stack([crop_and_flip(numbered, 12, (0, s)) for s in range(60)])
-    repeated = np.stack([crop_and_flip(numbered, 12, (0, s)) for s in range(60)])
-    assert crops.shape == (60, 12, 12, 3), f"one crop should be (12, 12, 3), yours are {crops.shape[1:]}"
-    assert np.array_equal(crops, repeated), "the same seed must give the same crop: use the stateless_ functions"
-    right, down = crops[:, 0, 1, 0] - crops[:, 0, 0, 0], crops[:, 1, 0, 0] - crops[:, 0, 0, 0]
-    assert set(down) == {20}, "rows came out upside down or stretched: mirror left to right, and do not resize"
-    assert set(abs(right)) == {1}, "neighbours are not neighbours any more: crop, do not resize"
-    assert 15 <= np.sum(right < 0) <= 45, f"{np.sum(right < 0)} of 60 are mirrored; about half should be"
-    places = len(set(crops.min(axis=(1, 2, 3))))
-    assert places > 20, f"only {places} different places in 60 crops: the window must move in both directions"
-    assert crop_and_flip(tf.cast(numbered, tf.uint8), 12, (0, 1)).dtype == tf.uint8, "keep the dtype"
-    print("Exercise 2: right")
+exercises.crop.check(crop_and_flip)
 
 # %% [markdown]
 # ## 4 · Cache before, not after
@@ -360,8 +333,8 @@ assert [repeats(dataset) for dataset in ways.values()] == [True, False, False]
 # ### Exercise 3 · The order of things
 #
 # Write `training_pipeline(examples, step, batch_size)`. `examples` gives single (picture, label) pairs and is slow to
-# read. `step` augments a batch: (pictures, labels) in, the same out. Read `examples` only once, give another order
-# and other variants in every epoch, and end with `prefetch`.
+# read. `step` augments a batch: (pictures, labels) in, the same out. Read `examples` only once (there are fewer than
+# 1000), mix all of them anew and give other variants in every epoch, and end with `prefetch`.
 
 
 # %%
@@ -371,40 +344,7 @@ def training_pipeline(examples, step, batch_size):
 
 
 # %%
-reads, ranks, noise = [], [], tf.random.Generator.from_seed(0)
-
-
-def slow_examples():
-    for number in range(12):
-        reads.append(number)
-        yield np.full((4, 4, 3), number, "float32"), number
-
-
-def add_noise(batch, numbers):
-    """Augment: a picture filled with 7 becomes one of values between 7 and 8."""
-    ranks.append(batch.shape.rank)
-    return batch + noise.uniform(tf.shape(batch), 0.1, 0.9), numbers
-
-
-kinds = (tf.TensorSpec((4, 4, 3), tf.float32), tf.TensorSpec((), tf.int64))
-examples = tf.data.Dataset.from_generator(slow_examples, output_signature=kinds)
-
-# %%
-made = training_pipeline(examples, add_noise, 4)
-if made is None:
-    print("Exercise 3: not attempted yet")
-else:
-    epochs = [list(made.as_numpy_iterator()) for _ in range(3)]
-    assert set(ranks) == {4}, f"the step got tensors of rank {set(ranks)}: it wants batches, so batch first, then map"
-    assert all(batch.shape == (4, 4, 4, 3) for batch, _ in epochs[0]), "batches of batch_size pictures"
-    order = [[int(number) for _, numbers in epoch for number in numbers] for epoch in epochs]
-    assert all(sorted(one) == list(range(12)) for one in order), "every picture once in every epoch"
-    assert all((np.floor(b).T == n).all() for epoch in epochs for b, n in epoch), "pictures and labels came apart"
-    assert len(reads) == 12, f"12 examples were read {len(reads)} times in three epochs: cache them"
-    variant = [{int(n): b for batch, numbers in epoch for b, n in zip(batch, numbers)} for epoch in epochs]
-    assert not np.array_equal(variant[1][7], variant[2][7]), "the variants are frozen: augment after the cache"
-    assert len({tuple(one) for one in order}) > 1, "the order never changes: shuffle, and after the cache"
-    print("Exercise 3: right")
+exercises.pipeline.check(training_pipeline)
 
 # %% [markdown]
 # ## 5 · Three layers, or one look-up
@@ -560,19 +500,7 @@ def drop(x, rate, chance, training):
 
 
 # %%
-x, chance = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[0.1, 0.6, 0.3, 0.9]])
-if drop(x, 0.2, chance, True) is None:
-    print("Exercise 4: not attempted yet")
-else:
-    answer = np.asarray(drop(x, 0.2, chance, True))
-    assert np.array_equal(x, [[1, 2, 3, 4]]), "your function changed x itself; the caller may still need it"
-    assert not np.allclose(answer, [[0, 2, 3, 4]]), "the survivors must make up for the dropped: divide by 1 - rate"
-    assert not np.allclose(answer, [[0, 10, 15, 20]]), "divide by the share that survives, not by the rate"
-    assert np.count_nonzero(answer) != 1, "you dropped the others: below the rate means dropped"
-    assert np.allclose(answer, [[0, 2.5, 3.75, 5]]), f"expected [[0, 2.5, 3.75, 5]], got {answer.tolist()}"
-    assert np.allclose(drop(x, 0.5, chance, True), [[0, 4, 0, 8]]), "at rate 0.5, two are dropped and two doubled"
-    assert np.allclose(drop(x, 0.5, chance, False), x), "in inference nothing is dropped and nothing scaled"
-    print("Exercise 4: right")
+exercises.dropping.check(drop)
 
 # %% [markdown]
 # ## 8 · The small CNN again
@@ -719,21 +647,7 @@ def judge(base, remedy):
 
 
 # %%
-plain = [(1.00, 0.50), (0.90, 0.50), (0.95, 0.45)]
-cured = [(0.70, 0.52), (0.75, 0.50), (0.70, 0.50)]
-if judge(plain, cured) is None:
-    print("Exercise 5: not attempted yet")
-else:
-    smaller, better = judge(plain, cured)
-    assert not np.isclose(smaller, -0.77 / 3), "the gap became smaller: that number should be positive"
-    assert not np.isclose(smaller, 0.77), "on average: divide by the number of seeds"
-    assert np.isclose(smaller, 0.77 / 3), f"the gaps shrink by 0.32, 0.15 and 0.30 (mean 0.257), you have {smaller:.3f}"
-    assert better != 3, "the second seed is as good as before, not better"
-    assert better == 2, f"better on new pictures under 2 seeds, you have {better}: compare seed by seed"
-    smaller, better = judge(plain, [(0.2, 0.2)] * 3)
-    assert np.isclose(smaller, 1.4 / 3), "pair the gaps by seed, whatever their sign"
-    assert better == 0, "a network that knows nothing has no gap, and is never better"
-    print("Exercise 5: right")
+exercises.remedies.check(judge)
 
 # %% [markdown]
 # Then ask it about the real runs: `[(one.seen, one.new) for one in by_seed["base"]]`, and the same for the remedies.
