@@ -1,7 +1,4 @@
-"""Run single cells of a notebook's text, such as an exercise's check with an answer in place of its stub.
-
-Only the cells that are needed are run, found by the names they bind, so that one exercise takes no training run.
-"""
+"""Run single cells of a notebook's text, and of the others only those they need, found by the names they bind."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import builtins
 import contextlib
 import io
 import symtable
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,16 +68,3 @@ def run_cells(cells: list[str], last: int, course: Course | None = None) -> tupl
         for place in [*needed_cells(cells, last), last]:
             exec(compile(cells[place], f"cell {place}", "exec"), namespace)
     return namespace, printed.getvalue()
-
-
-def check_exercise(notebook: str, number: int, answer: str | None) -> str:
-    """Return what exercise `number` prints with `answer` as its cell (`None`: the untouched stub).
-
-    A check that refuses the answer raises its ``AssertionError``.
-    """
-    cells = code_cells(notebook)
-    stub = [place for place, source in enumerate(cells) if "# your code" in source][number - 1]
-    check = next(place for place, source in enumerate(cells) if f"Exercise {number}: right" in source)
-    if answer is not None:
-        cells[stub] = textwrap.dedent(answer)
-    return run_cells(cells, check)[1]
