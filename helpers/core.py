@@ -105,7 +105,21 @@ def cast_and_scale(images: tf.Tensor, dtype: tf.DType, scale: float | None) -> t
 
     if scale is not None:
         images = tf.cast(images, tf.float64 if dtype == tf.float64 else tf.float32) * scale
-    return tf.cast(images, dtype)
+    return narrow(images, dtype)
+
+
+def narrow(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Cast, from float64 to a half type by way of float32: in one step some processors round once, others twice."""
+    import tensorflow as tf
+
+    return tf.cast(tf.cast(values, tf.float32) if values.dtype == tf.float64 and dtype.size == 2 else values, dtype)
+
+
+def sizes(tensor: tf.Tensor) -> list[Any]:
+    """Return the sizes of the axes: the numbers where they are known, which keeps graphs small, else tensors."""
+    import tensorflow as tf
+
+    return tensor.shape.as_list() if tensor.shape.is_fully_defined() else tf.unstack(tf.shape(tensor))
 
 
 def shaped(result: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
@@ -140,10 +154,14 @@ def uniform(seed: Any, shape: Any) -> tf.Tensor:
 
 
 def random_bits(seed: Any, shape: Any) -> tf.Tensor:
-    """Draw uint32 numbers, every bit a fair coin."""
+    """Draw uint32 numbers, every bit a fair coin: `tf.random.stateless_uniform` in the two operations it is made of."""
     import tensorflow as tf
 
-    return tf.random.stateless_uniform(shape, as_seed(seed), None, None, tf.uint32, alg="philox")
+    state = tf.raw_ops.StatelessRandomGetKeyCounter(seed=as_seed(seed))
+    philox = tf.random.Algorithm.PHILOX.value
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=shape, key=state.key, counter=state.counter, alg=philox, dtype=tf.uint32
+    )
 
 
 def to_unit(bits: tf.Tensor) -> tf.Tensor:

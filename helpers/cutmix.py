@@ -162,17 +162,26 @@ def paste(images: Any, boxes: Any, partner: Any, *, dtype: Any = None, scale: fl
 def _paste(images, boxes, partner, dtype, scale):
     import tensorflow as tf
 
-    shape = tf.shape(images)
-    batch, height, width, channels = tf.unstack(shape)
-    # Masks for rows and for columns are small vectors, and columns times channels one long axis: XLA makes of it a
-    # single loop of vector instructions that also picks the partner.
-    flat = tf.reshape(images, [batch, height, width * channels])
+    batch, height, width, channels = core.sizes(images)
     top, left, bottom, right = tf.split(boxes, 4, axis=1)
     row, column = tf.range(height), tf.range(width * channels)
-    rows, columns = (row >= top) & (row < bottom), (column >= left * channels) & (column < right * channels)
-    inside = tf.expand_dims(rows, 2) & tf.expand_dims(columns, 1)
-    mixed = tf.where(inside, tf.gather(flat, partner), flat)
-    return tf.reshape(core.cast_and_scale(mixed, dtype, scale), shape)
+    # A row that crosses the box is paired with the partner's, any other with itself: no second look at memory.
+    own, partner = tf.expand_dims(tf.range(batch), 1), tf.expand_dims(partner, 1)
+    pair = tf.where((row >= top) & (row < bottom), partner, own) * height + row
+    # Columns times channels are one long axis, so that XLA makes of all this one loop of vector instructions. It would
+    # work out anew for every value of the images what lies inside; what a branch returns it keeps in memory.
+    inside = tf.cond(
+        tf.reduce_any(left < right),
+        lambda: (column >= left * channels) & (column < right * channels),
+        lambda: tf.zeros([batch, width * channels], tf.bool),
+    )
+    rows = tf.reshape(images, [batch * height, width * channels])
+    mixed = tf.where(
+        tf.expand_dims(inside, 1),
+        core.cast_and_scale(tf.gather(rows, pair), dtype, scale),
+        core.cast_and_scale(tf.reshape(rows, [batch, height, width * channels]), dtype, scale),
+    )
+    return tf.reshape(mixed, [batch, height, width, channels])
 
 
 _paste_compiled = core.compiled(_paste)
@@ -208,7 +217,7 @@ def mix_labels(labels: Any, share: Any, partner: Any) -> tf.Tensor:
     labels = core.check_labels(labels)
     # Wide arithmetic, one rounding at the end: float16 labels are as good as their dtype allows.
     own, weight = tf.cast(labels, tf.float64), tf.expand_dims(tf.cast(share, tf.float64), 1)
-    return tf.cast(own + weight * (tf.gather(own, partner) - own), labels.dtype)
+    return core.narrow(own + weight * (tf.gather(own, partner) - own), labels.dtype)
 
 
 @core.as_written
@@ -265,7 +274,7 @@ def _cutmix(images, labels, draws, chances, box, derangement, dtype, scale):
     import tensorflow as tf
 
     radius, angle, y, x, coin, order = tf.unstack(core.to_unit(draws))
-    _, height, width, _ = tf.unstack(tf.shape(images))
+    _, height, width, _ = core.sizes(images)
     size = tf.stack([height, width])
     boxes = _boxes(_kept(radius, angle, coin, chances), _centres(tf.stack([y, x], axis=1), size, box), size, box)
     partner = _partners(order, derangement)
@@ -281,7 +290,7 @@ def _blend(images, share, partner, dtype, scale):
     own, weight = tf.cast(images, tf.float64), tf.cast(share, tf.float64)[:, None, None, None]
     mixed = own * (1 - weight) + tf.gather(own, partner) * weight
     mixed = tf.round(mixed) if images.dtype == tf.uint8 else mixed
-    return core.cast_and_scale(tf.cast(mixed, images.dtype), dtype, scale)
+    return core.cast_and_scale(core.narrow(mixed, images.dtype), dtype, scale)
 
 
 @core.as_written

@@ -141,6 +141,7 @@ class ImageData:
         seed: int | None = 0,
         repeat: bool = False,
         drop_remainder: bool = False,
+        shard: tuple[int, int] = (0, 1),
     ) -> Any:
         """Return the tuned pipeline: shuffle, decode in parallel, cache as uint8, batch, augment, prefetch.
 
@@ -163,6 +164,9 @@ class ImageData:
             ones every time, and slow images do not hold up the rest.
         repeat : go on for ever; shuffled anew every epoch.
         drop_remainder : leave out a last batch that is not full.
+        shard : (i, n) for the i-th of n workers: every n-th image of the order that all of them know if they have the
+            same seeds, so that their k-th batches make up one batch of n times the size (explained in notebook 11).
+            Only these are read. The last images of an epoch that n does not divide are left out.
 
         Returns
         -------
@@ -180,6 +184,8 @@ class ImageData:
             )
         if one_hot and not part.labelled:
             raise ValueError(f"one_hot needs labels and {split!r} has ids. Labelled splits: {self._labelled()}.")
+        if len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+            raise ValueError(f"shard is {shard!r}; it takes (i, n) with i from 0 to n - 1.")
         steps = [augment] if callable(augment) else list(augment or ())
         if not all(map(callable, steps)):
             raise TypeError(f"augment is {augment!r}; it takes functions of (images, labels) that return the same.")
@@ -194,6 +200,7 @@ class ImageData:
             cache=cache,
             repeat=repeat,
             drop_remainder=drop_remainder,
+            shard=shard,
         )
         if one_hot:
             dataset = dataset.map(lambda images, labels: (images, tf.one_hot(labels, self.num_classes)))
@@ -442,14 +449,7 @@ def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
 
 
 def _kaggle_mount() -> Path | None:
-    """Find the competition under the mount: how deep it lies depends on how it was attached."""
-    root = Path(os.environ.get("COURSE_KAGGLE_INPUT") or "/kaggle/input")
-    found = {
-        tree.parent
-        for depth in range(5)
-        for tree in root.glob("*/" * depth + "tfrecords-jpeg-*")
-        if records.trees(tree)
-    }
+    found = {tree.parent for tree in runtime.kaggle_input("tfrecords-jpeg-*") if records.trees(tree)}
     return min(found, key=lambda path: ("tpu-getting-started" not in path.parts, str(path)), default=None)
 
 

@@ -9,11 +9,12 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import core
-from helpers.runtime import course_path
+from helpers.runtime import course_path, kaggle_input
 
 if TYPE_CHECKING:
     import keras
@@ -444,14 +445,16 @@ def _build_backbone(
 
 
 def _imagenet_file(backbone: str, size: tuple[int | None, int | None], alpha: float) -> Path:
-    """Return the weights file from Keras' cache, else download it into the cache."""
+    """Return the weights file from Keras' cache or a data set attached on Kaggle, else download it into the cache."""
     spec = BACKBONES[backbone]
     fitting = size[0] if size[0] == size[1] and size[0] in spec.sizes else spec.sizes[-1]
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     # The weights of another image size fit too; the cached ones beat a download.
     urls = [f"{WEIGHTS_SITE}/{spec.weights.format(alpha=float(alpha), size=s)}" for s in (fitting, spec.sizes[-1])]
     cached = [home / "models" / Path(url).name for url in urls]
-    return next((file for file in cached if file.is_file()), None) or _download(urls[0], spec.md5, home)
+    attached = (file for url in urls for file in kaggle_input(Path(url).name))  # looked for only where needed
+    found = next((file for file in chain(cached, attached) if file.is_file()), None)
+    return found or _download(urls[0], spec.md5, home)
 
 
 def _download(url: str, md5: str | None, home: Path) -> Path:
@@ -460,8 +463,8 @@ def _download(url: str, md5: str | None, home: Path) -> Path:
     name, folder = Path(url).name, home / "models"
     advice = (
         f"The ImageNet weights {name} are not in {folder} and could not be downloaded. Go online and try again; or "
-        f"fetch {url} elsewhere and put it there under that name; or use the course's own backbone: "
-        'transfer_classifier("bundled", ...); or weights=None for random weights.'
+        f"fetch {url} elsewhere and put it there under that name, or on Kaggle attach it as a data set; or use the "
+        'course\'s own backbone: transfer_classifier("bundled", ...); or weights=None for random weights.'
     )
     if not _reachable(url):
         raise ConnectionError(advice)

@@ -192,6 +192,8 @@ def lines(
         said.append(f"{name} from {values[0]:.3g} to {values[-1]:.3g}, highest {max(values):.3g}")
     if log:
         ax.set(xscale="log", yscale="log")
+    elif all(float(value).is_integer() for value in x):  # epochs, steps
+        ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     _clean(ax)
     if len(curves) > 1:

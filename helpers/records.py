@@ -42,6 +42,7 @@ class Encoded:
         crop: float | None = None,
         flip: bool = False,
         cache: bool = False,
+        shard: tuple[int, int] = (0, 1),
     ) -> Any:
         """Return a dataset of (uint8 image [size, size, 3], label or id); see `ImageData.batches` for the arguments."""
         import tensorflow as tf
@@ -62,8 +63,8 @@ class Encoded:
                 image = tf.cond(coin, lambda: tf.reverse(image, [1]), lambda: image)
             return image, target
 
-        rows = self.rows(shuffle, seed, buffer)
-        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+        rows = dealt(self.rows(shuffle, seed, buffer), self.count, shard)
+        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).shard(shard[1], shard[0])
 
         def each(dataset: Any, step: Callable[[Any, Any], Any]) -> Any:
             return tf.data.Dataset.zip((dataset, draws)).map(step, num_parallel_calls=tf.data.AUTOTUNE)
@@ -78,6 +79,12 @@ class Encoded:
     def batched(self, size: int, *, batch_size: int, repeat: bool = False, drop_remainder: bool = False, **kw: Any):
         images = self.images(size, **kw)
         return (images.repeat() if repeat else images).batch(batch_size, drop_remainder)
+
+
+def dealt(rows: Any, count: int, shard: tuple[int, int]) -> Any:
+    """Return every n-th of `count` rows, from the i-th on, for the shard (i, n); all shards get the same number."""
+    place, shards = shard
+    return rows if shards == 1 else rows.take(count - count % shards).shard(shards, place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +229,7 @@ class Arrays:
         seed: int | None = None,
         crop: float | None = None,
         flip: bool = False,
+        shard: tuple[int, int] = (0, 1),
         **_: Any,
     ) -> Any:
         """Shuffle and batch row numbers, then gather: one copy per batch. Already in memory, so nothing to cache."""
@@ -230,7 +238,7 @@ class Arrays:
         if crop or flip:
             raise ValueError("random_crop and random_flip are for photographs; these are arrays. Use `augment`.")
         rows = tf.data.Dataset.range(self.count)
-        rows = rows.shuffle(max(self.count, 1), seed) if shuffle else rows
+        rows = dealt(rows.shuffle(max(self.count, 1), seed) if shuffle else rows, self.count, shard)
         rows = (rows.repeat() if repeat else rows).batch(batch_size, drop_remainder)
         pixels, classes = tf.constant(self.pixels), tf.constant(self.classes)
         return rows.map(

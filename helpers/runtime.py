@@ -6,9 +6,13 @@ Every notebook's setup cell calls :func:`start`. Nothing here imports TensorFlow
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import json
 import logging
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -118,10 +122,10 @@ def _no_native_stderr() -> Iterator[None]:
 
 
 def profile() -> str:
-    """Return ``COURSE_PROFILE`` if it is set, else ``"full"`` with a GPU and ``"quick"`` without."""
+    """Return ``COURSE_PROFILE`` if it is set, else ``"full"`` with a GPU or TPU and ``"quick"`` without."""
     chosen = os.environ.get("COURSE_PROFILE", "").strip().lower()
     if not chosen:
-        return "full" if gpus() else "quick"
+        return "full" if gpus() or any(d.platform != "cpu" for d in jax_devices()) else "quick"
     if chosen not in PROFILES:
         raise ValueError(f"COURSE_PROFILE is {chosen!r}; set it to 'quick' or 'full', or leave it unset.")
     return chosen
@@ -146,6 +150,17 @@ def gpus() -> list[Any]:
     return tf.config.get_visible_devices("GPU")
 
 
+def jax_devices() -> list[Any]:
+    """Return the devices that Keras computes on if its backend is JAX, else an empty list."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return []
+    import jax
+
+    return jax.devices()
+
+
 def grow_gpu_memory() -> None:
     """Let TensorFlow take GPU memory as it needs it, so that two notebooks can share one GPU."""
     import tensorflow as tf
@@ -166,9 +181,12 @@ def gpus_have_tensor_cores() -> bool:
 
 
 def device_line() -> str:
-    """Return the devices in words, such as ``"2 CPU cores"`` or ``"2 GPUs (Tesla T4)"``."""
+    """Return the devices in words, such as ``"2 CPU cores"``, ``"2 GPUs (Tesla T4)"`` or ``"8 TPU devices of JAX"``."""
     import tensorflow as tf
 
+    found = jax_devices()
+    if found:
+        return f"{len(found)} {found[0].platform.upper()} device{'s' * (len(found) > 1)} of JAX"
     found = gpus()
     if not found:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -180,6 +198,9 @@ def device_line() -> str:
 def strategy(devices: list[str] | None = None) -> Any:
     """Return the ``tf.distribute`` strategy for this machine. Explained in notebooks 10 and 11.
 
+    Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits for all of them, must be
+    made before anything else is computed, and trains with `helpers.loop.fit`, not with `Model.fit`.
+
     Parameters
     ----------
     devices
@@ -188,9 +209,42 @@ def strategy(devices: list[str] | None = None) -> Any:
     """
     import tensorflow as tf
 
-    if devices is None:
-        devices = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
-    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+    if devices is None and cluster_size() > 1:
+        return _several(None)
+    if devices is None:  # TensorFlow's devices do not compute where Keras runs on JAX
+        devices = [] if jax_devices() else [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+    return _several(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+@functools.cache
+def _several(devices: tuple[str, ...] | None) -> Any:
+    """Make a strategy once in a process: a second one on the same devices fails in its first all-reduce."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices) if devices else tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def cluster_size() -> int:
+    """Return how many processes ``TF_CONFIG`` in the environment names; 1 without it.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or names processes but not which of them this one is.
+    """
+    given = os.environ.get("TF_CONFIG", "").strip()
+    try:
+        config = json.loads(given or "{}")
+        size = sum(len(config.get("cluster", {}).get(job, ())) for job in ("chief", "worker"))
+        task = config.get("task", {})
+        if size > 1 and not 0 <= int(task["index"]) < len(config["cluster"][task["type"]]):
+            raise KeyError("index")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"TF_CONFIG is {given!r}; it takes JSON such as "
+            '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
+    return max(size, 1)
 
 
 def data_choice() -> str:
@@ -206,7 +260,8 @@ def data_choice() -> str:
 def course_path(*parts: str) -> Path:
     """Return a file or folder of the course, from any working directory: ``course_path("data", "flowers")``.
 
-    In a checkout this is the file beside the package, in an installed course the copy inside it.
+    In a checkout this is the file beside the package, in an installed course the copy inside it. Where a drawn set did
+    not come along but the script that draws it did, as in a one-file edition, it is drawn on the spot, once.
 
     Raises
     ------
@@ -214,22 +269,55 @@ def course_path(*parts: str) -> Path:
         If neither place has it.
     """
     for root in (_PACKAGE.parent, _PACKAGE / "course"):
+        if not (root / "data" / "README.md").is_file():
+            continue
         path = root.joinpath(*parts)
-        if (root / "data" / "README.md").is_file() and path.exists():
+        if path.exists():
             return path
+        script = root.joinpath(*parts[:1], f"make_{parts[1]}.py") if len(parts) > 1 else root
+        if script.is_file() and not root.joinpath(*parts[:2]).exists():
+            path = _drawn(script).joinpath(*parts[2:])
+            if path.exists():
+                return path
     raise FileNotFoundError(f"The course has no {'/'.join(parts)!r} beside {_PACKAGE}. Clone it or install it again.")
+
+
+def _drawn(script: Path) -> Path:
+    """Return what a script of ``data/`` draws, from the user's cache or drawn now, in a process of its own."""
+    name = script.stem.removeprefix("make_")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if not _writable(cache):
+        cache = Path(tempfile.gettempdir())
+    folder = cache / "tf-vision-course" / f"{name}-{hashlib.sha256(script.read_bytes()).hexdigest()[:12]}"
+    if folder.is_dir():
+        return folder
+    print(f"Drawing the course's {name}, once on this machine: some seconds for fashion, some minutes for flowers.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        code = f"import pathlib, sys, {script.stem}; {script.stem}.main(pathlib.Path(sys.argv[1], 'drawn'))"
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}  # the GPU is the notebook's
+        done = subprocess.run(
+            [sys.executable, "-c", code, partial], cwd=script.parent, env=environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise FileNotFoundError(f"Could not draw the course's {name}; {script} ended with:\n{done.stderr[-800:]}")
+        with contextlib.suppress(OSError):  # another notebook was faster
+            Path(partial, "drawn").rename(folder)
+    return folder
 
 
 def output_folder(name: str = "") -> Path:
     """Return a folder to write results to, made if need be.
 
-    ``COURSE_OUTPUT`` if set; on Kaggle the working folder; in a checkout ``notebooks/outputs``; else ``outputs`` in
-    the working directory. Where none of these can be written to, a folder under the system's temporary one.
+    ``COURSE_OUTPUT`` if set; on Kaggle the working folder (``COURSE_KAGGLE_WORKING``, default ``/kaggle/working``); in
+    a checkout ``notebooks/outputs``; else ``outputs`` in the working directory. Where none of these can be written to,
+    a folder under the system's temporary one.
     """
     if os.environ.get("COURSE_OUTPUT"):
         root = Path(os.environ["COURSE_OUTPUT"])
     elif on_kaggle():
-        root = Path.cwd()
+        working = Path(os.environ.get("COURSE_KAGGLE_WORKING") or "/kaggle/working")
+        root = working if working.is_dir() else Path.cwd()
     else:
         notebooks = _PACKAGE.parent / "notebooks"
         root = (notebooks if notebooks.is_dir() else Path.cwd()) / "outputs"
@@ -249,6 +337,15 @@ def _writable(folder: Path) -> bool:
 def on_kaggle() -> bool:
     """Return whether this is a Kaggle notebook."""
     return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+
+
+def kaggle_input(name: str) -> list[Path]:
+    """Return what matches a pattern under Kaggle's input: how deep it lies depends on how it was attached.
+
+    The input is ``COURSE_KAGGLE_INPUT``, default ``/kaggle/input``; without one the list is empty.
+    """
+    root = Path(os.environ.get("COURSE_KAGGLE_INPUT") or "/kaggle/input")
+    return [found for depth in range(5) for found in sorted(root.glob("*/" * depth + name))]
 
 
 def on_colab() -> bool:

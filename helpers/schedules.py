@@ -176,6 +176,8 @@ def sample(schedule: Callable[[Any], Any], steps: int | Sequence[int]) -> np.nda
         return ops.convert_to_numpy(schedule(steps))
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         # Keras' own take one step at a time, and a loop in a graph is a hundred times faster than one in Python.
+        if keras.backend.backend() != "tensorflow":
+            return ops.convert_to_numpy(ops.vectorized_map(lambda step: ops.cast(schedule(step), "float32"), steps))
         import tensorflow as tf
 
         def rate(step):
@@ -209,14 +211,16 @@ class RecordLearningRate(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Record the step to come."""
         optimizer = self.model.optimizer
-        self.steps.append(int(optimizer.iterations))
-        self.rates.append(float(optimizer.learning_rate))
+        # By way of NumPy: a variable that is mirrored on several devices makes no Python number.
+        self.steps.append(int(keras.ops.convert_to_numpy(optimizer.iterations)))
+        self.rates.append(float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
 
 
 def _steps_since(step: Any, start: int, limit: int | None = None) -> Any:
     """Steps from `start` on, float32, in [0, limit]; whole steps are subtracted as such, exactly however many."""
     step = ops.convert_to_tensor(step)
     whole = keras.backend.is_int_dtype(step.dtype)
-    passed = ops.maximum(ops.cast(step, "int64" if whole else "float32") - start, 0)
+    widest = "int32" if keras.backend.backend() == "jax" else "int64"  # JAX has no wider one, unless told to
+    passed = ops.maximum(ops.cast(step, widest if whole else "float32") - start, 0)
     passed = passed if limit is None else ops.minimum(passed, limit)
     return ops.cast(passed, "float32")

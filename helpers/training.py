@@ -1,4 +1,7 @@
-"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and the two files a run leaves behind."""
+"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and the two files a run leaves behind.
+
+`fit`, the training loop for several devices and machines, lives in :mod:`helpers.loop`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from helpers.loop import fit as fit
 
 if TYPE_CHECKING:
     import keras
@@ -185,6 +190,7 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = Fals
         raise ValueError("The dataset never ends; evaluate it without repeat().")
     looks, seconds = ([], []) if mirror else ([],), []
     for images, second in dataset:
+        images = images.numpy()  # Keras on JAX takes no TensorFlow tensor here
         for outputs, view in zip(looks, (images, images[:, :, ::-1])):
             outputs.append(model.predict_on_batch(view))
         seconds.append(second.numpy())

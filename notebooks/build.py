@@ -8,6 +8,7 @@ python notebooks/build.py run [10]     execute copies in this environment, print
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -63,8 +64,19 @@ def updated(text: Path) -> nbformat.NotebookNode:
     return book
 
 
+def resident(pid: int) -> int:
+    """Return the bytes that a process and all that it started occupy; 0 if it is gone."""
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+                total += one.memory_info().rss
+    return total
+
+
 class PeakMemory(threading.Thread):
-    """The largest resident memory of a kernel, sampled five times a second."""
+    """The largest resident memory of a kernel and the processes it starts, sampled five times a second."""
 
     def __init__(self, client: NotebookClient):
         super().__init__(daemon=True)
@@ -72,15 +84,13 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.2):
-            provisioner = getattr(self.client.km, "provisioner", None)
-            try:
-                self.peak = max(self.peak, psutil.Process(provisioner.pid).memory_info().rss)
-            except (AttributeError, TypeError, psutil.Error):  # not started yet, or just gone
-                continue
+            pid = getattr(getattr(self.client.km, "provisioner", None), "pid", None)
+            if pid:  # else it has not started yet, or is just gone
+                self.peak = max(self.peak, resident(pid))
 
 
-def execute(book: nbformat.NotebookNode, name: str, timed: bool = False) -> tuple[float, float, str]:
-    """Execute a notebook in place; return seconds, peak memory in GB, and ``""`` or the error's text.
+def execute(book: nbformat.NotebookNode, name: str, timed: bool = False) -> tuple[float, int, str]:
+    """Execute a notebook in place; return seconds, peak memory in bytes, and ``""`` or the error's text.
 
     ``timed`` writes each cell's times into its metadata, for whoever looks for the slow one.
     """
@@ -108,7 +118,7 @@ def execute(book: nbformat.NotebookNode, name: str, timed: bool = False) -> tupl
     finally:
         memory.over.set()
         bar.close()
-    return time.monotonic() - began, memory.peak / 2**30, error
+    return time.monotonic() - began, memory.peak, error
 
 
 def save(book: nbformat.NotebookNode, path: Path) -> None:
@@ -135,7 +145,7 @@ def build(only: str) -> int:
     for text in texts(only):
         book = updated(text)
         seconds, memory, error = execute(book, text.stem)
-        print(f"{text.stem:32} {seconds:6.1f} s {memory:5.2f} GB", error)
+        print(f"{text.stem:32} {seconds:6.1f} s {memory / 2**30:5.2f} GB", error)
         if error:
             failed += 1
         else:
@@ -157,7 +167,7 @@ def run(only: str) -> int:
         seconds, memory, error = execute(book, text.stem, timed=True)
         nbformat.write(book, folder / notebook_path(text).name)
         codes = sum(c.cell_type == "code" for c in book.cells)
-        rows.append(f"{text.stem:32} {codes:5} {seconds:8.1f} {memory:8.2f}  {'FAILED' if error else 'ok'}")
+        rows.append(f"{text.stem:32} {codes:5} {seconds:8.1f} {memory / 2**30:8.2f}  {'FAILED' if error else 'ok'}")
         if error:
             failed += 1
             print(error, file=sys.stderr)

@@ -669,6 +669,32 @@ def test_an_epoch_has_every_image_once(request, origin, seed, cache):
         np.testing.assert_array_equal(images.mean((1, 2)).argmax(1), labels, "images keep their labels")
 
 
+@pytest.mark.parametrize("origin", ["from_folder", "from_tree", "fashion"])
+@pytest.mark.parametrize("crop", [None, 0.75])
+def test_the_batches_of_all_shards_make_up_the_whole_one(request, origin, crop):
+    """27 images in three batches of 8 and one of 2, for one reader or two; with two the odd one out is left out."""
+    if origin == "fashion":
+        found, vary = data.fashion(verbose=False), {}
+    else:
+        found, vary = request.getfixturevalue(origin), {"random_crop": crop, "random_flip": True}
+    whole = found.batches("train", 8, seed=3, **vary)
+    shards = [found.batches("train", 4, seed=3, shard=(place, 2), **vary) for place in range(2)]
+    steps = -(-(found.counts["train"] // 2) // 4)
+    assert [int(shard.cardinality()) for shard in shards] == [steps, steps]
+    parts = [list(shard.take(4)) for shard in shards]  # one pass: another one would be shuffled anew
+    for step, (images, labels) in enumerate(whole.take(4)):
+        used = 8 if (step + 1) * 8 <= found.counts["train"] else found.counts["train"] % 8 // 2 * 2
+        for place in range(2):
+            np.testing.assert_array_equal(parts[place][step][0], images[:used][place::2])
+            np.testing.assert_array_equal(parts[place][step][1], labels[:used][place::2])
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 0), (0,)])
+def test_a_shard_is_one_of_some(from_tree, shard):
+    with pytest.raises(ValueError, match=r"it takes \(i, n\)"):
+        from_tree.batches("train", shard=shard)
+
+
 def test_validation_comes_in_its_own_order(from_tree, from_folder):
     for found in (from_tree, from_folder):
         np.testing.assert_array_equal(epoch(found.batches("val", 2))[1], found.labels("val"))

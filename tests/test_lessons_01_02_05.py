@@ -22,6 +22,7 @@ def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
+@pytest.mark.long
 def test_the_784_100_30_10_network_reaches_87_percent_on_the_real_pictures(realdata, tmp_path):
     """Notebook 02's own cells, full profile, on a CPU, with the real data found in the Keras cache."""
     home = shutil.copytree(realdata / "keras" / "datasets", tmp_path / "home" / "datasets").parent

@@ -417,8 +417,12 @@ def test_a_download_that_stalls_ends_in_an_error_and_leaves_nothing(site, monkey
     assert socket.getdefaulttimeout() is None
 
 
-def test_cached_weights_of_another_size_do(site):
+@pytest.mark.parametrize("attached", [False, True])
+def test_weights_of_another_size_do_cached_or_attached_on_kaggle(site, monkeypatch, tmp_path, attached):
     """With only the 224 pixel file at hand, 160 pixels use it and ask no one."""
+    if attached:
+        monkeypatch.setenv("COURSE_KAGGLE_INPUT", str(tmp_path / "input"))
+        site = tmp_path / "input" / "datasets" / "somebody" / "weights"
     keras.utils.set_random_seed(3)
     original = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35)
     site.mkdir(parents=True)

@@ -68,6 +68,12 @@ def test_a_figure_shows_itself_once_and_carries_its_alt_text():
     assert not plt.get_fignums(), "a figure known to pyplot would be shown a second time"
 
 
+def test_lines_over_whole_numbers_are_marked_at_whole_numbers():
+    for x, whole in ((range(1, 6), True), ([0.0, 0.4, 1.1], False)):
+        fig = plots.lines(x, {"loss": [3.0, 2.0, 1.0, 0.5, 0.4][: len(x)]}, "epoch", "loss")
+        assert all(float(tick).is_integer() for tick in fig.axes[0].get_xticks()) == whole
+
+
 def test_boxed_images_outline_exactly_the_pixels_of_the_box():
     images = np.zeros((2, 10, 12, 3), "uint8")
     fig = plots.boxed_images(images, ["A", "B"], [None, (2, 3, 7, 12)])

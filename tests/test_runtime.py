@@ -1,5 +1,6 @@
 """helpers.runtime: device, profile, seeds, precision, distribution, folders."""
 
+import json
 import subprocess
 import sys
 
@@ -158,6 +159,33 @@ def test_mirrored_training_on_two_virtual_devices_equals_one():
     assert run_python(MIRRORED).split("\n")[:2] == ["one 1", "two 2"]
 
 
+def test_tf_config_says_how_many_processes_there_are(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert runtime.cluster_size() == 1
+    one, two = ["a:1"], ["a:1", "b:1"]
+    for cluster, size in (({}, 1), ({"worker": one}, 1), ({"worker": two}, 2), ({"chief": one, "worker": two}, 3)):
+        task = {"type": "worker", "index": 0}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+        assert runtime.cluster_size() == size
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "worker 0",
+        "[1]",
+        '{"cluster": 3}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+    ],
+)
+def test_a_tf_config_that_says_too_little_is_refused(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ValueError, match=r"TF_CONFIG is .*it takes JSON such as"):
+        runtime.strategy()
+
+
 def test_course_files_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert runtime.course_path("data", "README.md").is_file()
@@ -175,7 +203,11 @@ def test_output_folder_on_kaggle_is_the_working_one(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_OUTPUT", raising=False)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_KAGGLE_WORKING", str(tmp_path / "not there"))
     assert runtime.output_folder() == tmp_path
+    (tmp_path / "working").mkdir()
+    monkeypatch.setenv("COURSE_KAGGLE_WORKING", str(tmp_path / "working"))
+    assert runtime.output_folder() == tmp_path / "working"
 
 
 def test_output_folder_in_a_read_only_checkout_moves_elsewhere(monkeypatch, tmp_path):

@@ -118,9 +118,9 @@ assert np.array_equal(cutmix.boxes_at([lam], [131], [554], 800, 800, box="notes"
 #
 # ### Exercise 1 · The box
 #
-# Write `box_at(lam, row, column, height, width)`: return `(top, left, bottom, right)` of a box with sides `int(sqrt(1
-# - lam) * side)`, starting half its size (`// 2`) above and left of the centre, and clipped to the image. Mind that
-# 663 // 2 twice is only 662: end where the *start* plus the whole size is.
+# Write `box_at(lam, row, column, height, width)`: return `(top, left, bottom, right)` of a box with sides
+# `int(sqrt(1 - lam) * side)`, starting half its size (`// 2`) above and left of the centre, and clipped to the image.
+# Mind that 663 // 2 twice is only 662: end where the *start* plus the whole size is.
 #
 # The cell below yours says what it makes of your answer. Stuck? `exercises.box.hint()` gives a hint, and a plainer
 # one each time you ask. `exercises.box.solution()` shows a right answer.

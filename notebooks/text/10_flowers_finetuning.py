@@ -75,7 +75,9 @@ plots.image_grid(
 # Here is all it takes to read one by hand.
 
 # %%
-shards = sorted(runtime.course_path("data", "flowers", "tfrecords-jpeg-192x192", "train").glob("*.tfrec"))
+records = flowers.source in ("kaggle", "tfrecords", "bundled")  # photographs in folders have no shards
+folder = flowers.location if records else runtime.course_path("data", "flowers")
+shards = sorted(min(folder.glob("tfrecords-jpeg-*"), default=folder).glob("train/*.tfrec"))
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),  # the bytes of a JPEG file
     "class": tf.io.FixedLenFeature([], tf.int64),  # absent in the test files
@@ -310,11 +312,13 @@ assert schedule.warmup_steps + schedule.decay_steps == EPOCHS * steps, "the sche
 crop = RandomCrop(CROP, CROP, seed=3)
 affine = RandomAffine(rotation=0.05, zoom=0.2, shift=0.1, seed=1)  # shares of a turn and of the image
 cutmix = CutMix(alpha=1.0, probability=course.pick(quick=0.1, full=0.5), seed=2)  # little of it in a short run
-light = keras.Sequential([keras.layers.RandomBrightness(0.2, seed=4), keras.layers.RandomContrast(0.2, seed=5)])
+light = keras.layers.RandomBrightness(0.2, seed=4), keras.layers.RandomContrast(0.2, seed=5)
 
 
 def relight(images, labels):
-    return light(images, training=True), labels
+    for layer in light:
+        images = layer(images, training=True)
+    return images, labels
 
 
 train = flowers.batches("train", BATCH, one_hot=True, augment=[crop, affine, relight, cutmix], cache=True, seed=0)
@@ -541,7 +545,7 @@ path = folder / "new_photo.jpg"
 keras.utils.save_img(path, next(iter(flowers.test))[0], scale=False, quality=95)
 
 photo = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(SIZE, SIZE)))
-chances = keras.ops.softmax(loaded.predict(photo[None], verbose=0)[0]).numpy()
+chances = keras.ops.convert_to_numpy(keras.ops.softmax(loaded.predict(photo[None], verbose=0)[0]))
 best = chances.argsort()[::-1][:3]
 assert np.isclose(chances.sum(), 1, atol=1e-5)
 plots.image_grid(photo[None], ["\n".join(f"{chances[k]:.0%} {flowers.class_names[k]}" for k in best)], size=3)
