@@ -13,6 +13,9 @@ from typing import Any, ClassVar
 
 import ipywidgets
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
 from helpers import cutmix, plots, schedules
@@ -70,10 +73,25 @@ class Explorer:
             self._held = False
         self.redraw()
 
+    def _keep_still(self, *moving: Artist) -> None:
+        """Draw once what no control moves, and keep it: a whole picture costs three times as much.
+
+        ``moving``, from back to front, is drawn over it in each redraw.
+        """
+        for artist in moving:
+            artist.set_animated(True)  # `canvas.draw` leaves it out, `savefig` does not
+        self.figure.set_dpi(80)
+        self._moving, self._canvas = moving, FigureCanvasAgg(self.figure)
+        self._canvas.draw()
+        self._still = self._canvas.copy_from_bbox(self.figure.bbox)
+
     def _png(self) -> bytes:
-        # A fixed frame at screen resolution: a layout computed anew would cost most of the time of a redraw.
+        self._canvas.restore_region(self._still)
+        for artist in self._moving:
+            artist.draw(self._canvas.get_renderer())
         png = BytesIO()
-        self.figure.savefig(png, format="png", dpi=80, metadata={"Software": None})
+        rgba, options = self._canvas.buffer_rgba(), {"compress_level": 1}
+        imsave(png, rgba, format="png", metadata={"Software": None}, pil_kwargs=options)
         return png.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
@@ -163,6 +181,9 @@ class CutMixExplorer(Explorer):
         self._axes[3].set(xlim=(0, 1), xlabel="label weight", yticks=[])
         self._axes[3].invert_yaxis()
         self._weights = [self._axes[3].text(0.03, y, "", va="center", fontsize=10, bbox=PAPER) for y in (0, 1)]
+        titles = [ax.title for ax in self._axes[:3]]
+        frame = self._axes[3].spines.values()
+        self._keep_still(*self._shown, *self._boxes, *self._bars, *frame, *self._weights, *titles)
 
     def draw(self, preset: str, lam: float, row: int, column: int) -> str:
         first, second = self.pair
@@ -179,7 +200,7 @@ class CutMixExplorer(Explorer):
             box.set_bounds(left - 0.5, top - 0.5, right - left, bottom - top)
         title = f"{1 - share:.3f} {names[0]} + {share:.3f} {names[1]}"
         for ax, text in zip(self._axes, (f"A: {names[0]}", f"B: {names[1]}", title)):
-            ax.set_title(text, fontsize=10)
+            ax.set_title(text, fontsize=10, y=1.02)
         for bar, text, name, weight in zip(self._bars, self._weights, names, (1 - share, share)):
             bar.set_width(weight)
             text.set_text(f"{name} {weight:.3f}")
@@ -266,7 +287,9 @@ class ScheduleExplorer(Explorer):
         self._ax.set(xlabel="step", ylabel="learning rate", xlim=(0, self.steps_per_epoch * self.epochs))
         per = self.steps_per_epoch
         self._ax.secondary_xaxis("top", functions=(lambda s: s / per, lambda e: e * per)).set_xlabel("epoch")
+        self._ax.yaxis.set_label_coords(-0.12, 0.5)
         self._ax.grid(alpha=0.25)
+        self._keep_still(self._ax.yaxis, self._curve, self._joins, *self._ax.spines.values(), self._ax.title)
 
     def build(self, **values: Any) -> tuple[Any, str, list[int]]:
         """Return the schedule for the sliders' values, the line of code that builds it, and the steps of its joins."""
@@ -300,7 +323,7 @@ class ScheduleExplorer(Explorer):
         read = [float(rates[np.searchsorted(steps, j)]) for j in at]
         self._joins.set_data(at, read)
         self._ax.set_ylim(0, max(float(rates.max()) * 1.08, 1e-12))
-        self._ax.set_title(f"{self.kind}: {rates[0]:.3g} to {rates.max():.3g} to {rates[-1]:.3g}", fontsize=10)
+        self._ax.set_title(f"{self.kind}: {rates[0]:.3g} to {rates.max():.3g} to {rates[-1]:.3g}", fontsize=10, y=1.24)
         late = [j for j in joins if j > last]
         warning = f" Training ends at step {last}, before the join at step {late[-1]}." if late else ""
         self.figure.alt = (

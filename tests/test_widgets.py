@@ -121,6 +121,23 @@ def test_without_a_kernel_the_stored_output_is_a_picture_with_alt_text(cutmix_ex
     assert data[widgets.WIDGET]["model_id"] == cutmix_explorer.box.model_id
 
 
+@pytest.mark.parametrize(
+    ("make", "moves"),
+    [
+        ("cutmix", [{"lam": 0.2, "row": 3}, {"lam": 0.7, "column": 9}]),
+        ("schedule", [{"max_lr": 0.1}, {"rampup": 9}]),
+    ],
+)
+def test_what_is_kept_between_redraws_is_what_no_control_moves(cutmix_explorer, make, moves):
+    """The picture after many moves is the figure drawn from nothing."""
+    explorer = cutmix_explorer if make == "cutmix" else widgets.ScheduleExplorer("RampSustainDecay", 50, 12)
+    for move in moves:
+        explorer.set(**move)
+        whole = BytesIO()
+        explorer.figure.savefig(whole, format="png", dpi=80)
+        np.testing.assert_array_equal(drawn(explorer), imread(BytesIO(whole.getvalue())))
+
+
 @pytest.mark.parametrize("make", ["cutmix", "schedule"])
 def test_a_redraw_takes_less_than_a_tenth_of_a_second(cutmix_explorer, make):
     import time
