@@ -161,7 +161,7 @@ def observe_crops(answer):
     yield "the dtype of a crop of a uint8 picture", getattr(one, "dtype", None)
     if getattr(one, "shape", None) != (12, 12, 3):
         return
-    seeds = [(0, s) for s in range(12)]
+    seeds = [(0, s) for s in range(6)]
     once, again = (np.stack([answer(numbered, 19, seed) for seed in seeds]) for _ in range(2))
     yield "whether each row is still above the next", bool(np.all(np.diff(once, axis=1) == 24))
     yield "whether pixels side by side are still side by side", bool(np.all(abs(np.diff(once, axis=2)) == 1))
@@ -310,7 +310,9 @@ def observe_pipeline(answer):
     if not isinstance(dataset, tf.data.Dataset):
         return
     iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
-    first, end = next(iterator), time.monotonic() + 0.3
+    began = time.monotonic()
+    first, now = next(iterator), time.monotonic()
+    end = now + max(0.3, 3 * (now - began))  # a slow machine needs longer for the next one, too
     while len(changes) < 2 and time.monotonic() < end:
         time.sleep(0.005)
     runs_ahead = len(changes) > 1

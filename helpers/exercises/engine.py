@@ -11,6 +11,7 @@ import dis
 import inspect
 import linecache
 import math
+import os
 import re
 import sysconfig
 import textwrap
@@ -38,6 +39,7 @@ class Seen:
     kind: str = ""
     message: str = ""
     printed: str = ""
+    whole: bool = True  # False where observing ended early
 
 
 @dataclass
@@ -152,46 +154,65 @@ class Exercise:
         if self.same(expected, seen):
             return Verdict("right", f"{start}right{self.praise and '. ' + self.praise}", "", seen.printed)
         for case in self.misconceptions:
-            if self.same(self.seen_of(case), seen):
+            if self.same(self.seen_of(case, seen), seen):
                 text = start + seen.message + "\n" * bool(seen.message) + case.sentence
                 return Verdict("misconception", text, case.name, seen.printed)
         if seen.kind:
             return Verdict("error", start + seen.message, "", seen.printed)
         return Verdict("wrong", start + (self.otherwise or self._difference(expected, seen)), "", seen.printed)
 
+    def points(self, answer: Any) -> float:
+        """Return 1.0 for a right answer, else 0.0: the value of a cell that nbgrader marks."""
+        return float(self.judge(answer).kind == "right")
+
     def hint(self) -> None:
         """Print the next hint."""
         if self.hints_given == len(self.hints):
-            print(f"Exercise {self.number}: no more hints. `{self.name}` is shown by solution().")
+            more = "Show your teacher how far you are." if closed() else f"`{self.name}` is shown by solution()."
+            print(f"Exercise {self.number}: no more hints. {more}")
             return
         self.hints_given += 1
         print(f"Hint {self.hints_given} of {len(self.hints)}: {self.hints[self.hints_given - 1]}")
         record.note(self.notebook, self.number, hints=self.hints_given)
 
     def solution(self) -> None:
-        """Print one right answer."""
+        """Print one right answer; in the student edition only say that it is kept."""
+        if closed():
+            print(f"Exercise {self.number}: the student edition keeps the solutions. hint() helps on.")
+            return
         record.note(self.notebook, self.number, solution=True)
-        source = inspect.getsource(self.reference) if callable(self.reference) else f"{self.name} = {self.reference!r}"
-        print(textwrap.dedent(source).rstrip())
+        print(self.source())
 
-    def observed(self, answer: Any, *, limited: bool = False) -> Seen:
-        """Observe an answer under guard; the values are copies, the error is put in words."""
+    def source(self) -> str:
+        """Return the source of one right answer."""
+        source = inspect.getsource(self.reference) if callable(self.reference) else f"{self.name} = {self.reference!r}"
+        return textwrap.dedent(source).rstrip()
+
+    def observed(self, answer: Any, *, limited: bool = False, until: Seen | None = None) -> Seen:
+        """Observe an answer under guard, or only until it differs; values are copies, the error is put in words."""
         values: dict[str, Any] = {}
+        differs = False
 
         def work():
+            nonlocal differs
             for name, value in self.observe(answer):
                 if name in values:
                     raise ValueError(f"two observations are named {name!r}")
                 values[name] = plain(value)
+                differs = until is not None and not same(values[name], until.values.get(name), self.rtol, self.atol)
+                if differs:
+                    break
 
         run = guard.run(work, *((self.seconds, MEMORY) if limited else (math.inf, None)))
         error = in_words(run, self.seconds) if run.error is not None else ("", "")
-        return Seen(dict(values), *error, run.printed)  # a run that could not be stopped may still add to its values
+        # A copy: a run that could not be stopped may still add to its values.
+        return Seen(dict(values), *error, run.printed, not differs)
 
-    def seen_of(self, case: Case) -> Seen:
-        """Observe a known answer, once in a process."""
-        case.seen = case.seen or self.observed(case.answer)
-        return case.seen
+    def seen_of(self, case: Case, until: Seen | None = None) -> Seen:
+        """Observe a known answer, once in a process; only until it differs from another is quicker, and not kept."""
+        seen = case.seen or self.observed(case.answer, until=until)
+        case.seen = seen if seen.whole else None
+        return seen
 
     def same(self, one: Seen, other: Seen) -> bool:
         """Tell whether two answers look alike: the same values under the same names, the same kind of error."""
@@ -226,6 +247,15 @@ def quiz(
     for choice, sentence in wrong.items():
         found.wrong(sentence, f"chose {choice}")(choice)
     return found
+
+
+def closed() -> bool:
+    """Tell whether this is the student edition, where `solution` shows nothing.
+
+    That keeps honest people honest, no more: whoever reads the installed package finds every reference. For an exam,
+    write tasks of your own.
+    """
+    return os.environ.get("COURSE_EDITION", "").strip().lower() == "student"
 
 
 def is_stub(answer: Any) -> bool:
