@@ -3,17 +3,27 @@
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= 2
 PY := .venv/bin/python
+comma := ,
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 READY := .venv/ready$(if $(GPU),-gpu)
-EXTRA := $(if $(GPU),[cuda])
+TESTABLE := .venv/ready-to-test
+# A file of tests, or a notebook with its kernel, stays in one process.
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help lab run test notebooks format lock data clean
+.PHONY: help lab run test test-all notebooks colab kaggle editions offline-kit format lock data clean
 
 help:
 	@echo 'make lab        set up, then open JupyterLab on the course'
 	@echo 'make run        set up, then execute the whole course headless and print a summary'
-	@echo 'make test       set up, then run every test, the notebooks included'
+	@echo 'make test       set up, then run the tests, the notebooks included'
+	@echo 'make test-all   the same and the long ones'
 	@echo 'make notebooks  rebuild the notebooks from notebooks/text (ONLY=10 for one)'
+	@echo 'make colab      write each notebook as one file for Colab to dist/colab (ONLY=10, REPOSITORY=owner/name)'
+	@echo 'make kaggle     the same for Kaggle, to dist/kaggle (OWNER=your name there)'
+	@echo 'make editions   write student, nbgrader, teacher and slides editions to dist (ONLY=10 for one)'
+	@echo 'make offline-kit  put course and wheels into dist/offline-kit, for laptops without a network'
 	@echo 'make format     mend what the style tests complain of'
 	@echo 'make data       draw the bundled data again, byte for byte'
 	@echo 'make lock       choose the pinned versions anew'
@@ -24,8 +34,17 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(PY) || '$(PYTHON)' -m venv .venv || { rm -rf .venv; \
 	  echo 'Python came without venv. On Debian or Ubuntu: apt install python3-venv'; exit 1; }
 	@echo 'Setting up .venv: a few minutes the first time'
-	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable '.$(EXTRA)'
+	$(PIP) editables hatchling
+	$(PIP) --no-build-isolation --editable '.[lab$(if $(GPU),$(comma)cuda)]'
+	@touch $@
+
+$(TESTABLE): $(READY)
+	@echo 'Adding what the tests need'
+	$(PIP) --no-build-isolation --editable '.[lab,test]'
+	@touch $@
+
+.venv/ready-for-slides: $(READY)
+	$(PIP) --no-build-isolation --editable '.[lab,slides]'
 	@touch $@
 
 lab: $(READY)
@@ -34,15 +53,29 @@ lab: $(READY)
 run: $(READY)
 	$(PY) notebooks/build.py run $(ONLY)
 
-test: $(READY)
-	$(PY) -m pytest $(ARGS)
+test: $(TESTABLE)
+	$(PYTEST) -m 'not long' $(ARGS)
+
+test-all: $(TESTABLE)
+	$(PYTEST) $(ARGS)
 
 notebooks: $(READY)
 	$(PY) notebooks/build.py build $(ONLY)
 
-format: $(READY)
-	$(PY) -m ruff check --fix --quiet helpers tests benchmarks data notebooks/text notebooks/build.py
-	$(PY) -m ruff format --quiet helpers tests benchmarks data notebooks/text notebooks/build.py
+colab kaggle: $(READY)
+	$(PY) -m helpers.export $@ $(if $(ONLY),--only $(ONLY)) $(if $(REPOSITORY),--repository $(REPOSITORY)) \
+	  $(if $(OWNER),--owner $(OWNER)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+editions: .venv/ready-for-slides
+	$(PY) notebooks/editions.py $(ONLY)
+
+# FOR='windows-3.12 macos-3.12 linux-3.12' names systems and Pythons; ARGS='--keras-cache ~/.keras' adds photographs.
+offline-kit: $(READY)
+	$(PY) notebooks/offline_kit.py $(FOR) $(ARGS)
+
+format: $(TESTABLE)
+	$(PY) -m ruff check --fix --quiet helpers tests benchmarks data notebooks
+	$(PY) -m ruff format --quiet helpers tests benchmarks data notebooks
 	$(PY) notebooks/build.py sync
 
 data: $(READY)
@@ -50,7 +83,7 @@ data: $(READY)
 	$(PY) data/make_fashion.py
 	$(PY) data/make_backbone.py
 
-# One lock for every Python and system of the support window; environment.yml installs this same file.
+# One lock for every Python and system of the support window: the constraint of every way in, environment.yml too.
 lock:
 	'$(PYTHON)' -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	.venv-lock/bin/uv pip compile --upgrade --universal --python-version 3.10 --extra lab --extra test --quiet \
