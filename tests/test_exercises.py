@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from outcomes import FILE, identity, known, outcome
 
 from helpers import exercises
-from helpers.exercises import __main__, cutmix, record
+from helpers.exercises import __main__, cutmix, guard, record
 from helpers.exercises.engine import Exercise, is_stub, quiz
 from helpers.exercises.values import difference, plain, same
 
@@ -84,7 +84,7 @@ def test_a_misconception_is_told_apart_and_gets_its_own_sentence(exercise, case,
     monkeypatch.setattr(exercise, "judge", lambda answer: verdicts.append(judge(answer)) or verdicts[-1])
     printed = said(capsys, exercise, case.answer)
     (verdict,) = verdicts
-    assert (verdict.kind, verdict.misconception) == ("misconception", case.name)
+    assert (verdict.kind, verdict.misconception) == ("misconception", case.name), verdict.text
     assert outcome(verdict) == agreed(exercise, f"wrong: {case.name}")
     assert printed.startswith(f"Exercise {exercise.number}: ")
     assert case.sentence in printed
@@ -371,11 +371,11 @@ def test_more_or_less_observed_than_of_the_reference_is_wrong_and_no_crash():
 
 def test_a_slow_machine_still_knows_the_reference():
     def observe(answer):
-        time.sleep(0.3)
+        time.sleep(0.6)
         yield "three", answer(3)
 
     exercise = small(observe, seconds=0.1)
-    assert exercise.judge(double).text.startswith("Exercise 7: stopped after 0.1 seconds.")
+    assert exercise.judge(double).text.startswith("Exercise 7: stopped: it ran for more than 0.1 s.")
     exercise.seconds = 10
     assert exercise.judge(double).kind == "right"
 
@@ -630,20 +630,24 @@ def still_running() -> list[threading.Thread]:
 @pytest.mark.parametrize("answer", [forever, forever_and_deaf])
 def test_an_endless_loop_is_stopped(answer):
     began = time.monotonic()
-    text = small(seconds=0.5).judge(answer).text
-    assert text == "Exercise 7: stopped after 0.5 seconds. Is there a loop that never ends? What should end it?"
-    assert time.monotonic() - began < 5
+    said = "stopped: it ran for more than 0.5 s. Is there a loop that never ends? What should end it?"
+    assert small(seconds=0.5).judge(answer).text == f"Exercise 7: {said}"
+    assert time.monotonic() - began < 20
     assert still_running() == []
 
 
 def test_what_cannot_be_stopped_is_left_behind():
-    began = time.monotonic()
-    text = small(seconds=0.5).judge(asleep).text
+    text = small(seconds=0.1).judge(asleep).text
     assert text.endswith("It could not be stopped: restart the kernel.")
-    assert time.monotonic() - began < 5
     assert small().judge(double).kind == "right"
     for thread in still_running():
         thread.join(10)
+
+
+def test_an_answer_gets_longer_where_other_programs_take_the_processor(monkeypatch):
+    monkeypatch.setattr(guard.time, "process_time", lambda: 0.0)
+    assert small(seconds=0.5).judge(lambda numbers: time.sleep(0.7) or double(numbers)).kind == "right"
+    assert "ran for more than 0.1 s" in small(seconds=0.1).judge(forever).text
 
 
 def test_stop_pressed_by_the_learner_stops_the_answer():
@@ -717,7 +721,7 @@ def test_the_guards_hold_inside_a_notebooks_kernel():
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
     texts = ["".join(o.text for o in cell.outputs if o.get("name") == "stdout") for cell in book.cells[2:]]
-    assert texts[0].startswith("Exercise 7: stopped after 1 seconds.")
+    assert texts[0].startswith("Exercise 7: stopped: it ran for more than 1 s.")
     assert texts[1] == "Exercise 7: ZeroDivisionError in line 3, `return m / 0`: division by zero\n"
     assert texts[2] == "Exercise 7: right\nYour code printed:\n  n is 1\n"
     assert sys.platform != "linux" or "more than 1 GB" in texts[3]

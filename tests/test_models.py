@@ -371,7 +371,7 @@ def test_offline_without_weights_says_what_to_do(backbone, site):
     started = time.perf_counter()
     with pytest.raises(ConnectionError) as caught:
         models.transfer_classifier(backbone, 5, 224)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 20
     message = str(caught.value)
     name = models.BACKBONES[backbone].weights.format(alpha=1.0, size=224).split("/")[-1]
     assert name in message
@@ -390,7 +390,7 @@ def test_a_site_that_never_answers_does_not_hang(site, monkeypatch):
         started = time.perf_counter()
         with pytest.raises(ConnectionError, match="Go online"):
             models.transfer_classifier("MobileNetV2", 5, 224)
-        assert time.perf_counter() - started < 3
+        assert time.perf_counter() - started < 20  # a socket left to itself waits for ever
 
 
 def test_a_download_that_stalls_ends_in_an_error_and_leaves_nothing(site, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ import tensorflow as tf
 
 from helpers import augment
 from helpers.exercises.engine import Exercise
-from helpers.exercises.input_pipelines import epochs_of, plainly
+from helpers.exercises.input_pipelines import epochs_of, plainly, runs_ahead
 
 NOTEBOOK = "07_augmentation"
 
@@ -310,17 +309,13 @@ def observe_pipeline(answer):
     if not isinstance(dataset, tf.data.Dataset):
         return
     iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
-    began = time.monotonic()
-    first, now = next(iterator), time.monotonic()
-    end = now + max(0.3, 3 * (now - began))  # a slow machine needs longer for the next one, too
-    while len(changes) < 2 and time.monotonic() < end:
-        time.sleep(0.005)
-    runs_ahead = len(changes) > 1
+    first, ahead = next(iterator), runs_ahead(changes, 1)
+    batches = [first, *iterator]
     yield "the rank of the images that step gets", sorted(ranks)
     yield "the shape of a batch of images", first[0].shape
     if first[0].shape != (4, 2, 2, 3):
         return
-    epochs = epochs_of([first, *iterator])
+    epochs = epochs_of(batches)
     orders = [np.concatenate([labels for _, labels in epoch]).tolist() for epoch in epochs]
     yield "how many different pictures an epoch has", len(set(orders[0]))
     fits = all((np.floor(x[:, 0, 0, 0]) == y).all() for epoch in epochs for x, y in epoch)
@@ -333,7 +328,7 @@ def observe_pipeline(answer):
     company = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
     yield "whether a batch of the first epoch comes again", company[0] == company[1]
     yield "whether one of the last 12 pictures can be in the first batch", max(max(o[:4]) for o in orders) >= 8
-    yield "whether the next batch is made while one is in use", runs_ahead
+    yield "whether the next batch is made while one is in use", ahead
 
 
 pipeline = Exercise(

@@ -90,7 +90,7 @@ class Exercise:
         How far floats may be off. Whole numbers, text and shapes must be equal; a dtype matters where `observe` yields
         it as a value.
     seconds
-        Wall time after which an answer is stopped.
+        Time after which an answer is stopped, as `guard.run` counts it.
     """
 
     notebook: str
@@ -279,7 +279,8 @@ def in_words(run: guard.Run, seconds: float) -> tuple[str, str]:
     error, restart = run.error, " It could not be stopped: restart the kernel." if run.stuck else ""
     kind = type(error).__name__
     if isinstance(error, guard.OutOfTime):
-        return kind, f"stopped after {seconds:g} seconds. Is there a loop that never ends? What should end it?{restart}"
+        long = f"stopped: it ran for more than {seconds:g} s."
+        return kind, f"{long} Is there a loop that never ends? What should end it?{restart}"
     if isinstance(error, guard.OutOfMemory | MemoryError) or kind == "ResourceExhaustedError":
         asked = f"stopped: it asked for more than {MEMORY / 2**30:g} GB of memory."
         return "OutOfMemory", f"{asked} Which shape is larger than you meant?{restart}"

@@ -53,7 +53,8 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
     work
         Takes and returns nothing.
     seconds
-        Wall time until it is interrupted by `OutOfTime`.
+        Time until it is interrupted by `OutOfTime`; up to three times as long where the machine is busy with other
+        things, and this process got less of the processor.
     memory
         Bytes that it may take beyond what the process has now; None: no limit.
 
@@ -97,11 +98,12 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
 
 def _wait(over: threading.Event, seconds: float, memory: int | None) -> type[BaseException] | None:
     """Wait until a run is over; return the limit it broke, or None."""
-    end, most = time.monotonic() + seconds, None if memory is None else _resident() + memory
+    began, used, most = time.monotonic(), time.process_time(), None if memory is None else _resident() + memory
     while not over.wait(0.05):  # short, so that Ctrl-C is heard on every system
         if most is not None and _resident() > most:
             return OutOfMemory
-        if time.monotonic() > end:
+        wall, processor = time.monotonic() - began, time.process_time() - used
+        if min(wall, processor) > seconds or wall > 3 * seconds:
             return OutOfTime
     return None
 
