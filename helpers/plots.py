@@ -83,7 +83,7 @@ def learning_curves(
         ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         ax.xaxis.get_major_locator().set_params(integer=True)
         _clean(ax)
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     fig.suptitle(title)
     fig.alt = f"Learning curves. {title}. " + "; ".join(said) + "."
     return fig

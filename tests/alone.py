@@ -79,20 +79,16 @@ def prepared(python: Path) -> Path:
     return python
 
 
-def kaggle_files(folder: Path, listed: bool = False, half: bool = False) -> None:
+def kaggle_files(folder: Path, listed: bool = False) -> None:
     """Write the drawn flowers as the competition has its own: five of 104 classes that are listed nowhere.
 
     With `listed`, a ``classes.json`` beside them says that there are only these five: the lessons before the capstone
-    save, count and compare pictures of every class. With `half`, half of the shards to learn from and judge by.
+    save, count and compare pictures of every class.
     """
     import tensorflow as tf
 
     bundled = ROOT / "data" / "flowers"
     shutil.copytree(bundled, folder, dirs_exist_ok=True)
-    for part in ("train", "val") if half else ():
-        shards = sorted(folder.glob(f"*/{part}/*.tfrec"))
-        for shard in shards[len(shards) // 2 :]:
-            shard.unlink()
     if listed:
         return
     (folder / "classes.json").unlink()

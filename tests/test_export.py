@@ -441,7 +441,7 @@ def go(out, platform, name, python, tmp_path, cache, *path, layout=LAYOUTS[0], *
 
 
 def test_the_capstone_runs_alone_on_kaggle(out, python, tmp_path, cache):
-    run = go(out, "kaggle", "10_flowers_finetuning", python, tmp_path, cache, half=True)
+    run = go(out, "kaggle", "10_flowers_finetuning", python, tmp_path, cache)
     assert not (cache / "tf-vision-course").exists(), "with the competition at hand nothing is drawn"
     assert {path.name for path in run.working.iterdir()} >= {"submission.csv", "results.json", "flowers.keras"}
 

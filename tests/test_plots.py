@@ -21,6 +21,14 @@ def test_learning_curves_are_the_numbers_of_the_history():
     assert fig.alt.startswith("Learning curves. Small CNN.")
 
 
+def test_a_long_legend_leaves_the_title_free():
+    runs = {f"run {k} with a long name": HISTORY for k in range(4)}
+    fig = plots.learning_curves(runs, ["accuracy"], "The same network, four schedules")
+    fig.draw_without_rendering()
+    (title,), (legend,) = fig.texts, fig.legends
+    assert not legend.get_window_extent().overlaps(title.get_window_extent())
+
+
 def test_learning_curves_need_a_run_and_its_metric():
     with pytest.raises(ValueError, match="at least one run"):
         plots.learning_curves({})
