@@ -670,6 +670,10 @@ from helpers.exercises import Exercise, engine, guard
 
 engine.MEMORY = 2**28
 
+def peak():  # in bytes; that of getrusage includes the parent's, up to the start of this process
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
 def double(numbers):
     return numbers + numbers
 
@@ -692,13 +696,12 @@ for name, answer in answers.items():
     print(name, "|", exercise.judge(answer).text)
 assert resource.getrlimit(resource.RLIMIT_DATA) == before
 assert exercise.judge(double).kind == "right"
+assert peak() < 3 * 2**30, "the least asked for is 4e9"
 assert np.ones(10**8).sum() == 10**8, "no limit is left behind"
 # Where a system has no such limit, the waiting thread looks at the memory taken.
 guard.sys = type("windows", (), {"platform": "win32"})
 print("watched", "|", exercise.judge(lambda n: [np.ones(10**5) for _ in range(10**5)]).text)
-with open("/proc/self/status") as lines:  # getrusage's peak includes the parent's, up to the start of this process
-    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-print("peak", peak < 3 * 2**30)  # the least asked for is 4e9
+print("peak", peak() < 10 * 2**30)  # of the 80 asked for: a busy machine wakes the watcher late
 """
 
 
