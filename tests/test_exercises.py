@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from outcomes import FILE, identity, known, outcome
 
 from helpers import exercises
-from helpers.exercises import __main__, cutmix, guard, record
+from helpers.exercises import __main__, augmentation, cutmix, guard, input_pipelines, record
 from helpers.exercises.engine import Exercise, is_stub, quiz
 from helpers.exercises.values import difference, plain, same
 
@@ -89,6 +89,22 @@ def test_a_misconception_is_told_apart_and_gets_its_own_sentence(exercise, case,
     assert outcome(verdict) == agreed(exercise, f"wrong: {case.name}")
     assert printed.startswith(f"Exercise {exercise.number}: ")
     assert case.sentence in printed
+
+
+@pytest.mark.parametrize("exercise", [input_pipelines.order, augmentation.pipeline], ids=["06", "07"])
+def test_a_missing_prefetch_is_seen_where_operations_are_deterministic(exercise, monkeypatch):
+    """As they are in the notebooks: the quick profile asks for it."""
+    from tensorflow.python.framework import config  # no public function switches it off
+
+    for case in (exercise.known, *exercise.misconceptions):
+        monkeypatch.setattr(case, "seen", None)
+    (missing,) = (case for case in exercise.misconceptions if case.name == "no prefetch")
+    tf.config.experimental.enable_op_determinism()
+    try:
+        assert exercise.judge(exercise.reference).kind == "right"
+        assert exercise.judge(missing.answer).misconception == "no prefetch"
+    finally:
+        config.disable_op_determinism()
 
 
 def test_the_agreed_outcomes_are_those_of_the_known_answers():

@@ -298,11 +298,12 @@ def observe_pipeline(answer):
         return batch + np.float32(len(changes) / 10_000)
 
     def read(number):
-        return tf.ensure_shape(tf.numpy_function(read_one, [number], tf.float32), (2, 2, 3)), number
+        return tf.ensure_shape(tf.numpy_function(read_one, [number], tf.float32, stateful=False), (2, 2, 3)), number
 
     def step(batch, labels):
         ranks.add(batch.shape.rank)
-        return tf.ensure_shape(tf.numpy_function(change, [batch], tf.float32), batch.shape), labels
+        changed = tf.numpy_function(change, [batch], tf.float32, stateful=False)
+        return tf.ensure_shape(changed, batch.shape), labels
 
     dataset = answer(tf.data.Dataset.range(20).map(read), step, 4)
     yield "whether a dataset comes back", isinstance(dataset, tf.data.Dataset)

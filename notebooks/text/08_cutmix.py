@@ -399,9 +399,10 @@ assert np.allclose(mixed_label * (1 - 0.2) + 0.2 / 4, [0.61, 0.05, 0.29, 0.05])
 # the network of notebook 06.
 
 # %%
+PIXELS = course.pick(quick=48, full=64)
 EPOCHS = course.pick(quick=4, full=30)
 SEEDS = [1, 2, 3]
-small = data.flowers(image_size=64, verbose=False)
+small = data.flowers(image_size=PIXELS, verbose=False)
 val = small.batches("val", 64, one_hot=True, cache=True)
 
 
@@ -409,7 +410,7 @@ def run(seed, mixing):
     """Train the small CNN, with or without CutMix; return its macro F1 on the validation images."""
     step = cutmix.CutMix(alpha=1.0, probability=0.5, seed=seed) if mixing else None
     train = small.batches("train", 32, one_hot=True, augment=step, cache=True, seed=seed)
-    network = models.small_cnn(num_classes, 64)
+    network = models.small_cnn(num_classes, PIXELS)
     network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
     network.fit(train, epochs=EPOCHS, verbose=0, shuffle=False)
     return training.evaluate(network, val).macro_f1
