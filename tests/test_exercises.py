@@ -647,8 +647,8 @@ def still_running() -> list[threading.Thread]:
 @pytest.mark.parametrize("answer", [forever, forever_and_deaf])
 def test_an_endless_loop_is_stopped(answer):
     began = time.monotonic()
-    said = "stopped: it ran for more than 0.5 s. Is there a loop that never ends? What should end it?"
-    assert small(seconds=0.5).judge(answer).text == f"Exercise 7: {said}"
+    words = "stopped: it ran for more than 0.5 s. Is there a loop that never ends? What should end it?"
+    assert small(seconds=0.5).judge(answer).text == f"Exercise 7: {words}"
     assert time.monotonic() - began < 20
     assert still_running() == []
 

@@ -311,7 +311,7 @@ def observe_pipeline(answer):
         return
     iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
     first, ahead = next(iterator), runs_ahead(changes, 1)
-    batches = [first, *iterator]
+    batches = [first, *iterator]  # to its end before anything is yielded: looking may stop there
     yield "the rank of the images that step gets", sorted(ranks)
     yield "the shape of a batch of images", first[0].shape
     if first[0].shape != (4, 2, 2, 3):

@@ -311,7 +311,7 @@ assert schedule.warmup_steps + schedule.decay_steps == EPOCHS * steps, "the sche
 # %%
 crop = RandomCrop(CROP, CROP, seed=3)
 affine = RandomAffine(rotation=0.05, zoom=0.2, shift=0.1, seed=1)  # shares of a turn and of the image
-cutmix = CutMix(alpha=1.0, probability=0.1, seed=2)  # in ten images one: more of it wants a longer run
+cutmix = CutMix(alpha=1.0, probability=0.1, seed=2)  # one image in ten: more of it wants a longer run
 light = keras.layers.RandomBrightness(0.2, seed=4), keras.layers.RandomContrast(0.2, seed=5)
 
 
