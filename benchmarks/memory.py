@@ -10,47 +10,31 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from functools import partial
 from pathlib import Path
 
 import nbformat
+import requests
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+sys.path[:0] = [str(NOTEBOOKS), str(ROOT / "tests")]
 import build  # noqa: E402
+from lab import lab  # noqa: E402
 
 QUICK = {"COURSE_PROFILE": "quick", "COURSE_DATA": "bundled", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def server_at_rest(seconds: float = 10) -> int:
     """Start JupyterLab, ask it for the course's folder, wait, and return the bytes it occupies."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token=t".split()
-    command = [sys.executable, "-m", "jupyterlab", *options, f"--notebook-dir={NOTEBOOKS}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            end = time.monotonic() + 120
-            while True:
-                try:
-                    for path in ("lab?token=t", "api/contents?token=t"):
-                        urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read()
-                    break
-                except OSError:
-                    if server.poll() is not None or time.monotonic() > end:
-                        raise
-                    time.sleep(0.5)
-            time.sleep(seconds)
-            return build.resident(server.pid)
-        finally:
-            server.terminate()
+    with lab(NOTEBOOKS) as (url, token, pid):
+        for path in ("lab", "api/contents"):
+            requests.get(f"{url}/{path}?token={token}", timeout=10).raise_for_status()
+        time.sleep(seconds)
+        return build.resident(pid)
 
 
 def highest_of(notebook: Path) -> int:

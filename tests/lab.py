@@ -1,8 +1,7 @@
-"""A JupyterLab server on loopback, for the tests that need one."""
+"""A JupyterLab server on loopback, for the tests and benchmarks that need one."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,25 +12,21 @@ from pathlib import Path
 
 import requests
 
+from helpers import launch
+
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "t"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
-def lab(folder: Path, command: list[str] | None = None, **environment: str) -> Iterator[tuple[str, str]]:
-    """Serve ``folder``; yield the server's URL and token.
+def lab(folder: Path, command: list[str] | None = None, **environment: str) -> Iterator[tuple[str, str, int]]:
+    """Serve ``folder``; yield the server's URL, its token and the number of its process.
 
     ``command`` starts the server otherwise than by ``python -m jupyterlab``: its last word ends with what the
     arguments are appended to, as ``ARGS=``.
     """
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    (address,) = launch.addresses(1)
+    url, port = f"http://{address}", address.rpartition(":")[2]
     arguments = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token={TOKEN}".split()
     if command is None:
         command = [sys.executable, "-m", "jupyterlab", *arguments, f"--notebook-dir={folder}"]
@@ -53,7 +48,7 @@ def lab(folder: Path, command: list[str] | None = None, **environment: str) -> I
                     log.seek(0)
                     raise AssertionError(f"no JupyterLab at {url}:\n{log.read()}")
                 time.sleep(0.3)
-            yield url, TOKEN
+            yield url, TOKEN, server.pid
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(30)

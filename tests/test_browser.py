@@ -38,7 +38,7 @@ def page(tmp_path_factory):
     copy = tmp_path_factory.mktemp("browser")
     for name in ("08_cutmix.ipynb", "09_schedules.ipynb"):  # a copy: JupyterLab saves what it runs
         shutil.copy(ROOT / "notebooks" / name, copy)
-    with lab(copy, COURSE_PROFILE="quick") as (url, token), playwright.sync_playwright() as driver:
+    with lab(copy, COURSE_PROFILE="quick") as (url, token, _), playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1100})
         page.lab_url, page.lab_token = url, token

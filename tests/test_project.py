@@ -174,7 +174,7 @@ print(json.dumps([runtime.__file__, str(runtime.course_path("data", "flowers"))]
 @pytest.mark.skipif(sys.platform == "win32", reason="needs make")
 def test_make_lab_serves_the_course():
     """`make lab` starts JupyterLab, the notebooks are listed, and they open whichever of text and notebook is newer."""
-    with lab(ROOT, ["make", "lab", "ARGS="]) as (url, token):
+    with lab(ROOT, ["make", "lab", "ARGS="]) as (url, token, _):
         folder = requests.get(f"{url}/api/contents/notebooks?token={token}", timeout=30).json()
         names = {entry["name"] for entry in folder["content"]}
         assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} <= names
