@@ -326,7 +326,9 @@ def build(only: str, dist: Path) -> None:
     """Write all editions of the notebooks whose names start with `only` under a folder."""
     with contextlib.redirect_stdout(io.StringIO()):
         runtime.start()  # the exercises import TensorFlow: this way it is silent
-    for name, book in committed(only).items():
+    books = committed(only)
+    (dist / "slides").mkdir(parents=True, exist_ok=True)
+    for name, book in books.items():
         for path, edition in {
             f"student/{name}": student(book),
             f"nbgrader/source/{name}/{name}": student(book, solved=True),
@@ -335,10 +337,9 @@ def build(only: str, dist: Path) -> None:
             file = dist / f"{path}.ipynb"
             file.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(edition, file)
-        (dist / "slides").mkdir(exist_ok=True)
         (dist / "slides" / f"{name}.slides.html").write_text(presented(slides(book), name), encoding="utf-8")
-        (dist / "nbgrader" / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
         print(name)
+    (dist / "nbgrader" / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
 
 
 if __name__ == "__main__":

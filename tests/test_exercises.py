@@ -22,6 +22,7 @@ import tensorflow as tf
 from lessons import code_cells
 from nbclient import NotebookClient
 from outcomes import FILE, identity, known, outcome
+from tensorflow.python.framework import config  # no public function switches determinism off
 
 from helpers import exercises
 from helpers.exercises import __main__, augmentation, cutmix, guard, input_pipelines, record
@@ -94,8 +95,6 @@ def test_a_misconception_is_told_apart_and_gets_its_own_sentence(exercise, case,
 @pytest.mark.parametrize("exercise", [input_pipelines.order, augmentation.pipeline], ids=["06", "07"])
 def test_a_missing_prefetch_is_seen_where_operations_are_deterministic(exercise, monkeypatch):
     """As they are in the notebooks: the quick profile asks for it."""
-    from tensorflow.python.framework import config  # no public function switches it off
-
     for case in (exercise.known, *exercise.misconceptions):
         monkeypatch.setattr(case, "seen", None)
     (missing,) = (case for case in exercise.misconceptions if case.name == "no prefetch")
@@ -578,8 +577,6 @@ def drawn() -> list[float]:
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_seeds_and_switches_are_as_before(deterministic):
-    from tensorflow.python.framework import config
-
     def answer(numbers):
         keras.utils.set_random_seed(99)
         drawn()

@@ -1,7 +1,6 @@
 """What notebook 06 says and its own cells do not assert: arguments, stages of a pipeline, the network, the losses."""
 
 import os
-import time
 import warnings
 from pathlib import Path
 
@@ -163,10 +162,7 @@ def ahead(options: tf.data.Options, patience: float) -> bool:
     source = tf.data.Dataset.range(6).with_options(options)
     iterator = iter(source.map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False)))
     next(iterator)
-    end = time.monotonic() + patience
-    while len(read) == 1 and time.monotonic() < end:
-        time.sleep(0.01)
-    found = len(read) > 1
+    found = input_pipelines.comes(read, 1, patience)
     list(iterator)  # dropped while it works, it could wait for ever
     return found
 
