@@ -242,7 +242,7 @@ def flowers(
     on_error: str = "raise",
     check: bool = True,
     shares: tuple[float, float, float] = SHARES,
-    seed: int = 0,
+    seed: int | None = None,
     verbose: bool = True,
 ) -> ImageData:
     """Return flower images from the first place that has them, and say in one line which. Explained in notebook 10.
@@ -262,14 +262,16 @@ def flowers(
     on_error : ``"raise"``, or ``"skip"`` to leave damaged images and records out and list them in ``.skipped``.
     check : read and decode every image once, coarsely, to find damage now and not in the middle of training.
     shares : parts of every class of a folder for train, val and test, adding up to 1.
-    seed : of the split of a folder. A file stays in its split whatever its neighbours, but for the rounding.
+    seed : of the split of a folder. A file stays in its split whatever its neighbours, but for the rounding. Default:
+        ``COURSE_SPLIT`` in the environment, else 0.
     verbose : print the line.
 
     Raises
     ------
     ValueError
-        For a ``COURSE_DATA`` that is no such folder; for corrupt images, truncated records, counts that disagree with
-        the file names, empty classes, files that are no images, records without a label: each is named.
+        For a ``COURSE_DATA`` that is no such folder or a ``COURSE_SPLIT`` that is no number; for corrupt images,
+        truncated records, counts that disagree with the file names, empty classes, files that are no images, records
+        without a label: each is named.
     FileNotFoundError
         If the `source` asked for is not there.
     ConnectionError, OSError
@@ -287,7 +289,7 @@ def flowers(
         nearest = min(sizes, key=lambda size: (size < image_size, abs(size - image_size)))
         opened = records.open_tree(sizes[nearest], check=check, default_names=COMPETITION_CLASSES)
     else:
-        opened = records.open_folder(location, check=check, shares=shares, seed=seed)
+        opened = records.open_folder(location, check=check, shares=shares, seed=_split_seed() if seed is None else seed)
     _complain(opened, location, on_error)
     name, licence, advice = _ABOUT[rung]
     data = ImageData(
@@ -323,7 +325,7 @@ def fashion(
     FileNotFoundError, ConnectionError
         If the `source` asked for is not there, or the download fails.
     """
-    cache = _keras_home() / "datasets" / "fashion-mnist"
+    cache = runtime.keras_home() / "datasets" / "fashion-mnist"
     complete = all((cache / name).is_file() for pair in _FASHION_FILES.values() for name in pair)
     if source not in (None, "cache", "download", "bundled"):
         raise ValueError(
@@ -424,8 +426,11 @@ def _forced(download: bool | None) -> str | None:
     return "bundled" if os.environ.get("COURSE_DATA", "").strip() == "bundled" and not download else None
 
 
-def _keras_home() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+def _split_seed() -> int:
+    asked = os.environ.get("COURSE_SPLIT", "").strip() or "0"
+    if not asked.isdecimal():
+        raise ValueError(f"COURSE_SPLIT is {asked!r}; it takes a whole number, 0 or more.")
+    return int(asked)
 
 
 def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
@@ -436,7 +441,7 @@ def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
         "kaggle": _kaggle_mount,
         "course_data": _named_folder,
         "cache": _cached_photos,
-        "download": lambda: fetch(FLOWER_PHOTOS, _keras_home() / "datasets") if consent else None,
+        "download": lambda: fetch(FLOWER_PHOTOS, runtime.keras_home() / "datasets") if consent else None,
         "bundled": lambda: runtime.course_path("data", "flowers"),
     }
     quick = runtime.profile() == "quick"
@@ -460,7 +465,7 @@ def _named_folder() -> Path | None:
 
 def _cached_photos() -> Path | None:
     """Find flower_photos as the course, or any version of ``keras.utils.get_file``, unpacks it."""
-    for folder in sorted((_keras_home() / "datasets").glob("flower_photos*")):
+    for folder in sorted((runtime.keras_home() / "datasets").glob("flower_photos*")):
         for place in (folder / "flower_photos", folder):
             if records.class_folders(place):
                 return place

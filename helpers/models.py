@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 import threading
 import urllib.error
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import core
-from helpers.runtime import course_path, kaggle_input
+from helpers.runtime import course_path, kaggle_input, keras_home
 
 if TYPE_CHECKING:
     import keras
@@ -448,7 +447,7 @@ def _imagenet_file(backbone: str, size: tuple[int | None, int | None], alpha: fl
     """Return the weights file from Keras' cache or a data set attached on Kaggle, else download it into the cache."""
     spec = BACKBONES[backbone]
     fitting = size[0] if size[0] == size[1] and size[0] in spec.sizes else spec.sizes[-1]
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    home = keras_home()
     # The weights of another image size fit too; the cached ones beat a download.
     urls = [f"{WEIGHTS_SITE}/{spec.weights.format(alpha=float(alpha), size=s)}" for s in (fitting, spec.sizes[-1])]
     cached = [home / "models" / Path(url).name for url in urls]

@@ -306,6 +306,11 @@ def _drawn(script: Path) -> Path:
     return folder
 
 
+def keras_home() -> Path:
+    """Return the folder of Keras' cache: ``KERAS_HOME``, else ``~/.keras``."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
 def output_folder(name: str = "") -> Path:
     """Return a folder to write results to, made if need be.
 

@@ -130,7 +130,7 @@ def make_environment(folder):
 
 def unpack_cache(tar):
     """Put photographs and weights into the Keras cache; files that are there stay."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     with tarfile.open(str(tar)) as archive:
         for member in archive:
             if member.isfile() and ".." not in Path(member.name).parts:

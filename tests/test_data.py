@@ -153,6 +153,22 @@ def test_course_data_can_ask_for_the_bundled_set(bare, monkeypatch, fashion_cach
     assert flowers(32, verbose=False).source == data.fashion(verbose=False).source == "bundled"
 
 
+def test_another_split_of_a_folder_is_one_variable_away(folder, monkeypatch):
+    def ids(**given):
+        return flowers(32, source=folder, verbose=False, **given).ids("val")
+
+    monkeypatch.delenv("COURSE_SPLIT", raising=False)
+    first = ids()
+    assert first == ids(seed=0)
+    monkeypatch.setenv("COURSE_SPLIT", "3")
+    assert ids() == ids(seed=3) != first
+    assert ids(seed=0) == first, "what the code says wins"
+    for wrong in ("three", "-1"):
+        monkeypatch.setenv("COURSE_SPLIT", wrong)
+        with pytest.raises(ValueError, match=f"COURSE_SPLIT is '{wrong}'; it takes a whole number"):
+            ids()
+
+
 @pytest.mark.parametrize(
     "place",
     ["competitions/tpu-getting-started", "datasets/someone/tpu-getting-started", "tpu-getting-started", "petals/extra"],

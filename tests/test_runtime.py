@@ -193,6 +193,14 @@ def test_course_files_are_found_from_any_folder(tmp_path, monkeypatch):
         runtime.course_path("data", "nothing")
 
 
+def test_keras_cache_may_be_named_from_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", "~/cache")
+    assert runtime.keras_home() == tmp_path / "cache"
+    monkeypatch.delenv("KERAS_HOME")
+    assert runtime.keras_home() == tmp_path / ".keras"
+
+
 def test_output_folder_is_the_one_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path / "a b"))
     assert runtime.output_folder("logs") == tmp_path / "a b" / "logs"
