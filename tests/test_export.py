@@ -500,7 +500,10 @@ def platform_python(tmp_path_factory) -> Path:
     subprocess.run([base, "-m", "venv", folder], check=True)
     install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*install, "-r", ROOT / "tests" / "colab-requirements.txt"], capture_output=True, text=True, check=False
+        [*install, "--only-binary=:all:", "-r", ROOT / "tests" / "colab-requirements.txt"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode and "No matching distribution" not in done.stderr and "conflict" not in done.stderr:
         pytest.skip(f"the packages cannot be fetched: {done.stderr[-300:]}")
