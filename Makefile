@@ -51,7 +51,7 @@ lab: $(READY)
 	$(PY) -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
 
 run: $(READY)
-	$(PY) notebooks/build.py run $(ONLY)
+	$(PY) -m tools.notebooks run $(ONLY)
 
 test: $(TESTABLE)
 	$(PYTEST) -m 'not long' $(ARGS)
@@ -60,23 +60,23 @@ test-all: $(TESTABLE)
 	$(PYTEST) $(ARGS)
 
 notebooks: $(READY)
-	$(PY) notebooks/build.py build $(ONLY)
+	$(PY) -m tools.notebooks build $(ONLY)
 
 colab kaggle: $(READY)
-	$(PY) -m helpers.export $@ $(if $(ONLY),--only $(ONLY)) $(if $(REPOSITORY),--repository $(REPOSITORY)) \
+	$(PY) -m tools.one_file $@ $(if $(ONLY),--only $(ONLY)) $(if $(REPOSITORY),--repository $(REPOSITORY)) \
 	  $(if $(OWNER),--owner $(OWNER)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 editions: .venv/ready-for-slides
-	$(PY) notebooks/editions.py $(ONLY)
+	$(PY) -m tools.editions $(ONLY)
 
 # FOR='windows-3.12 macos-3.12 linux-3.12' names systems and Pythons; ARGS='--keras-cache ~/.keras' adds photographs.
 offline-kit: $(READY)
-	$(PY) notebooks/offline_kit.py $(FOR) $(ARGS)
+	$(PY) -m tools.offline_kit $(FOR) $(ARGS)
 
 format: $(TESTABLE)
-	$(PY) -m ruff check --fix --quiet helpers tests benchmarks data notebooks
-	$(PY) -m ruff format --quiet helpers tests benchmarks data notebooks
-	$(PY) notebooks/build.py sync
+	$(PY) -m ruff check --fix --quiet helpers tools tests benchmarks data notebooks
+	$(PY) -m ruff format --quiet helpers tools tests benchmarks data notebooks
+	$(PY) -m tools.notebooks sync
 
 data: $(READY)
 	$(PY) data/make_flowers.py

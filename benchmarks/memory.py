@@ -21,9 +21,10 @@ import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-sys.path[:0] = [str(NOTEBOOKS), str(ROOT / "tests")]
-import build  # noqa: E402
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from lab import lab  # noqa: E402
+
+from tools import notebooks as building  # noqa: E402
 
 QUICK = {"COURSE_PROFILE": "quick", "COURSE_DATA": "bundled", "CUDA_VISIBLE_DEVICES": "-1"}
 
@@ -34,12 +35,12 @@ def server_at_rest(seconds: float = 10) -> int:
         for path in ("lab", "api/contents"):
             requests.get(f"{url}/{path}?token={token}", timeout=10).raise_for_status()
         time.sleep(seconds)
-        return build.resident(pid)
+        return building.resident(pid)
 
 
 def highest_of(notebook: Path) -> int:
     """Run a notebook in a fresh kernel; return the highest number of bytes that the kernel occupied."""
-    _, peak, error = build.execute(nbformat.read(notebook, as_version=4), notebook.stem)
+    _, peak, error = building.execute(nbformat.read(notebook, as_version=4), notebook.stem)
     if error:
         raise RuntimeError(error)
     return peak

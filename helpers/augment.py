@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers import core
+from helpers import checks, runtime, seeding
 
 if TYPE_CHECKING:
     import keras
@@ -47,8 +47,8 @@ def random_flip(images: Any, seed: Any, flip: str = "horizontal") -> tf.Tensor:
     import tensorflow as tf
 
     _check_factors(flip, 0.0, 0.0, 0.0, "reflect")
-    images = core.check_images(images)
-    left_right, up_down = core.split(seed, 2)
+    images = checks.check_images(images)
+    left_right, up_down = seeding.split(seed, 2)
     if "horizontal" in flip:
         images = tf.where(_coins(images, left_right), tf.image.flip_left_right(images), images)
     if "vertical" in flip:
@@ -66,7 +66,7 @@ def random_crop(images: Any, height: int, width: int, seed: Any) -> tf.Tensor:
     """
     import tensorflow as tf
 
-    images = core.check_images(images)
+    images = checks.check_images(images)
     full = images.shape[1:3]
     if full.is_fully_defined() and (height > full[0] or width > full[1] or full.as_list() == [height, width]):
         raise ValueError(
@@ -75,7 +75,7 @@ def random_crop(images: Any, height: int, width: int, seed: Any) -> tf.Tensor:
         )
     shape = tf.shape(images)
     room = tf.cast(shape[1:3] - [height, width] + 1, tf.float64)
-    start = tf.cast(core.uniform(seed, tf.stack([shape[0], 2])) * room, tf.int32)
+    start = tf.cast(seeding.uniform(seed, tf.stack([shape[0], 2])) * room, tf.int32)
     rows = tf.gather(images, start[:, :1] + tf.range(height), axis=1, batch_dims=1)
     return tf.gather(rows, start[:, 1:] + tf.range(width), axis=2, batch_dims=1)
 
@@ -169,7 +169,7 @@ def sample_affines(
     import tensorflow as tf
 
     _check_factors(flip, rotation, zoom, shift, "reflect")
-    draws = tf.unstack(core.uniform(seed, [6, count]))
+    draws = tf.unstack(seeding.uniform(seed, [6, count]))
     turn, size, down, right = (2 * draw - 1 for draw in draws[:4])
     return affine(
         height,
@@ -204,12 +204,12 @@ def warp(images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0
     """
     import tensorflow as tf
 
-    images = core.check_images(images)
+    images = checks.check_images(images)
     _check_factors("none", 0.0, 0.0, 0.0, fill)
-    return core.shaped(_warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images)
+    return runtime.like(_warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images)
 
 
-@core.compiled
+@runtime.compiled
 def _warp(images, affines, fill, fill_value):
     import tensorflow as tf
 
@@ -250,7 +250,7 @@ def _fold(place, size, fill):
     return place if fill == "constant" else tf.clip_by_value(place, 0.0, size - 1)
 
 
-@core.as_written
+@runtime.as_written
 def random_affine(
     images: Any,
     seed: Any,
@@ -264,13 +264,13 @@ def random_affine(
     """Flip, rotate, zoom and shift each image of a batch at random, in one step; see `sample_affines` and `warp`."""
     import tensorflow as tf
 
-    images = core.check_images(images)
+    images = checks.check_images(images)
     count, height, width = tf.unstack(tf.shape(images)[:3])
     affines = sample_affines(count, height, width, seed, flip=flip, rotation=rotation, zoom=zoom, shift=shift)
     return warp(images, affines, fill)
 
 
-class RandomAffine(core.SeededMap):
+class RandomAffine(seeding.SeededMap):
     """`random_affine` as a step of a pipeline, on batches of images, or of (images, labels, ...).
 
     `dataset.batch(32).map(RandomAffine(seed=7))` changes every batch, in every epoch, anew; labels pass unchanged.
@@ -280,7 +280,7 @@ class RandomAffine(core.SeededMap):
     flip, rotation, zoom, shift, fill
         As in `sample_affines` and `warp`.
     seed
-        Integer; see `helpers.core.SeededMap`.
+        Integer; see `helpers.seeding.SeededMap`.
     """
 
     def __init__(
@@ -302,7 +302,7 @@ class RandomAffine(core.SeededMap):
         return (images, *others) if others else images
 
 
-class RandomCrop(core.SeededMap):
+class RandomCrop(seeding.SeededMap):
     """`random_crop` as a step of a pipeline, on batches of images, or of (images, labels, ...). See notebook 10.
 
     Parameters
@@ -310,12 +310,12 @@ class RandomCrop(core.SeededMap):
     height, width
         Size of the window in pixels, smaller than the images.
     seed
-        Integer; see `helpers.core.SeededMap`.
+        Integer; see `helpers.seeding.SeededMap`.
     """
 
     def __init__(self, height: int, width: int, seed: int = 0):
         super().__init__(seed)
-        self.height, self.width = core.check_count("height", height, 1), core.check_count("width", width, 1)
+        self.height, self.width = checks.check_count("height", height, 1), checks.check_count("width", width, 1)
 
     def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
         """Crop one batch with the given seed."""
@@ -358,7 +358,7 @@ def assert_training_only(augmentation: Any, images: Any) -> Changed:
 def _coins(images, seed):
     import tensorflow as tf
 
-    return (core.uniform(seed, tf.shape(images)[:1]) < 0.5)[:, None, None, None]
+    return (seeding.uniform(seed, tf.shape(images)[:1]) < 0.5)[:, None, None, None]
 
 
 def _check_factors(flip, rotation, zoom, shift, fill):
@@ -366,6 +366,6 @@ def _check_factors(flip, rotation, zoom, shift, fill):
         raise ValueError(f"flip must be one of {FLIPS}, got {flip!r}")
     if fill not in FILLS:
         raise ValueError(f"fill must be one of {FILLS}, got {fill!r}")
-    core.check_number("rotation", rotation, 0.0, 0.5)
-    core.check_number("zoom", zoom, 0.0, 0.99)
-    core.check_number("shift", shift, 0.0, 1.0)
+    checks.check_number("rotation", rotation, 0.0, 0.5)
+    checks.check_number("zoom", zoom, 0.0, 0.99)
+    checks.check_number("shift", shift, 0.0, 1.0)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from helpers import core
+from helpers import checks, runtime, seeding
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,8 +48,8 @@ def sample_lambda(count: int | tf.Tensor, seed: Any, alpha: float = 1.0) -> tf.T
     """
     import tensorflow as tf
 
-    alpha = core.check_number("alpha", alpha, 0.0, above=True)
-    return _beta(*tf.unstack(core.uniform(seed, [2, count])), alpha)
+    alpha = checks.check_number("alpha", alpha, 0.0, above=True)
+    return _beta(*tf.unstack(seeding.uniform(seed, [2, count])), alpha)
 
 
 def _beta(radius, angle, alpha):
@@ -108,7 +108,7 @@ def sample_boxes(lam: Any, height: Any, width: Any, seed: Any, box: str = "paper
     import tensorflow as tf
 
     lam, size = tf.convert_to_tensor(lam), _size(height, width)
-    places = core.uniform(seed, tf.stack([tf.size(lam), 2]))
+    places = seeding.uniform(seed, tf.stack([tf.size(lam), 2]))
     return _boxes(lam, _centres(places, size, _check_box(box)), size, box)
 
 
@@ -125,7 +125,7 @@ def partners(count: int | tf.Tensor, seed: Any, derangement: bool = False) -> tf
     A plain permutation leaves one image on average with itself. With `derangement` none is: the images stand in one
     random ring and each takes the next. (A batch of one has no other image, and takes itself.)
     """
-    return _partners(core.uniform(seed, [count]), derangement)
+    return _partners(seeding.uniform(seed, [count]), derangement)
 
 
 def _partners(draws, derangement):
@@ -155,14 +155,16 @@ def paste(images: Any, boxes: Any, partner: Any, *, dtype: Any = None, scale: fl
     tf.Tensor
         Of the images' shape; of `dtype`, or else of theirs.
     """
-    images = core.check_images(images)
-    return core.shaped(_paste_compiled(images, boxes, partner, *core.check_output(images.dtype, dtype, scale)), images)
+    images = checks.check_images(images)
+    return runtime.like(
+        _paste_compiled(images, boxes, partner, *checks.check_output(images.dtype, dtype, scale)), images
+    )
 
 
 def _paste(images, boxes, partner, dtype, scale):
     import tensorflow as tf
 
-    batch, height, width, channels = core.sizes(images)
+    batch, height, width, channels = _sizes(images)
     top, left, bottom, right = tf.split(boxes, 4, axis=1)
     row, column = tf.range(height), tf.range(width * channels)
     # A row that crosses the box is paired with the partner's, any other with itself: no second look at memory.
@@ -178,13 +180,13 @@ def _paste(images, boxes, partner, dtype, scale):
     rows = tf.reshape(images, [batch * height, width * channels])
     mixed = tf.where(
         tf.expand_dims(inside, 1),
-        core.cast_and_scale(tf.gather(rows, pair), dtype, scale),
-        core.cast_and_scale(tf.reshape(rows, [batch, height, width * channels]), dtype, scale),
+        _cast_and_scale(tf.gather(rows, pair), dtype, scale),
+        _cast_and_scale(tf.reshape(rows, [batch, height, width * channels]), dtype, scale),
     )
     return tf.reshape(mixed, [batch, height, width, channels])
 
 
-_paste_compiled = core.compiled(_paste)
+_paste_compiled = runtime.compiled(_paste)
 
 
 def pasted_share(boxes: Any, height: Any, width: Any) -> tf.Tensor:
@@ -214,13 +216,13 @@ def mix_labels(labels: Any, share: Any, partner: Any) -> tf.Tensor:
     """
     import tensorflow as tf
 
-    labels = core.check_labels(labels)
+    labels = checks.check_labels(labels)
     # Wide arithmetic, one rounding at the end: float16 labels are as good as their dtype allows.
     own, weight = tf.cast(labels, tf.float64), tf.expand_dims(tf.cast(share, tf.float64), 1)
-    return core.narrow(own + weight * (tf.gather(own, partner) - own), labels.dtype)
+    return _narrow(own + weight * (tf.gather(own, partner) - own), labels.dtype)
 
 
-@core.as_written
+@runtime.as_written
 def cutmix(
     images: Any,
     labels: Any,
@@ -263,18 +265,18 @@ def cutmix(
     ValueError
         Wrong rank, batches of different size, or an option outside its range.
     """
-    images, labels = core.check_batch(images, labels)
+    images, labels = checks.check_batch(images, labels)
     options = _check_chances(alpha, probability), _check_box(box), derangement
-    mixed = _cutmix(images, labels, _draw(images, seed), *options, *core.check_output(images.dtype, dtype, scale))
-    return core.shaped(mixed[0], images), core.shaped(mixed[1], labels)
+    mixed = _cutmix(images, labels, _draw(images, seed), *options, *checks.check_output(images.dtype, dtype, scale))
+    return runtime.like(mixed[0], images), runtime.like(mixed[1], labels)
 
 
-@core.compiled
+@runtime.compiled
 def _cutmix(images, labels, draws, chances, box, derangement, dtype, scale):
     import tensorflow as tf
 
-    radius, angle, y, x, coin, order = tf.unstack(core.to_unit(draws))
-    _, height, width, _ = core.sizes(images)
+    radius, angle, y, x, coin, order = tf.unstack(seeding.to_unit(draws))
+    _, height, width, _ = _sizes(images)
     size = tf.stack([height, width])
     boxes = _boxes(_kept(radius, angle, coin, chances), _centres(tf.stack([y, x], axis=1), size, box), size, box)
     partner = _partners(order, derangement)
@@ -290,10 +292,10 @@ def _blend(images, share, partner, dtype, scale):
     own, weight = tf.cast(images, tf.float64), tf.cast(share, tf.float64)[:, None, None, None]
     mixed = own * (1 - weight) + tf.gather(own, partner) * weight
     mixed = tf.round(mixed) if images.dtype == tf.uint8 else mixed
-    return core.cast_and_scale(core.narrow(mixed, images.dtype), dtype, scale)
+    return _cast_and_scale(_narrow(mixed, images.dtype), dtype, scale)
 
 
-@core.as_written
+@runtime.as_written
 def mixup(
     images: Any,
     labels: Any,
@@ -309,27 +311,27 @@ def mixup(
 
     Lambda is rounded to a multiple of 2**-16, so that pixels and labels have exactly the same weights.
     """
-    images, labels = core.check_batch(images, labels)
+    images, labels = checks.check_batch(images, labels)
     options = _check_chances(alpha, probability), derangement
-    mixed = _mixup(images, labels, _draw(images, seed), *options, *core.check_output(images.dtype, dtype, scale))
-    return core.shaped(mixed[0], images), core.shaped(mixed[1], labels)
+    mixed = _mixup(images, labels, _draw(images, seed), *options, *checks.check_output(images.dtype, dtype, scale))
+    return runtime.like(mixed[0], images), runtime.like(mixed[1], labels)
 
 
-@core.compiled
+@runtime.compiled
 def _mixup(images, labels, draws, chances, derangement, dtype, scale):
     import tensorflow as tf
 
-    radius, angle, _, _, coin, order = tf.unstack(core.to_unit(draws))
+    radius, angle, _, _, coin, order = tf.unstack(seeding.to_unit(draws))
     share = 1 - tf.round(_kept(radius, angle, coin, chances) * 2.0**16) * 2.0**-16
     partner = _partners(order, derangement)
     return _blend(images, share, partner, dtype, scale), mix_labels(labels, share, partner)
 
 
-class CutMix(core.SeededMap):
+class CutMix(seeding.SeededMap):
     """`cutmix` as a step of a pipeline: `dataset.batch(32).map(CutMix(alpha=1.0, probability=0.5, seed=7))`.
 
     Every batch, in every epoch, is mixed anew. `dataset.map(step)` and `step.apply(dataset)` differ in what parallel
-    calls do; see `helpers.core.SeededMap`. Called on a batch, (images, labels), it mixes that.
+    calls do; see `helpers.seeding.SeededMap`. Called on a batch, (images, labels), it mixes that.
 
     Parameters
     ----------
@@ -365,7 +367,7 @@ def _draw(images, seed):
     """Six random numbers per image, [6, batch]: two for lambda, two for the box, is it mixed, and with whom."""
     import tensorflow as tf
 
-    return core.random_bits(seed, [6, tf.shape(images)[0] if images.shape[0] is None else images.shape[0]])
+    return seeding.random_bits(seed, [6, tf.shape(images)[0] if images.shape[0] is None else images.shape[0]])
 
 
 def _kept(radius, angle, coin, chances):
@@ -386,11 +388,34 @@ def _check_chances(alpha, probability):
     """Alpha and probability as tensors: a new value is a new input to the compiled function, not a new function."""
     import tensorflow as tf
 
-    alpha = core.check_number("alpha", alpha, 0.0, above=True)
-    return tf.constant([alpha, core.check_number("probability", probability, 0.0, 1.0)], tf.float64)
+    alpha = checks.check_number("alpha", alpha, 0.0, above=True)
+    return tf.constant([alpha, checks.check_number("probability", probability, 0.0, 1.0)], tf.float64)
 
 
 def _check_box(box):
     if box not in BOXES:
         raise ValueError(f"box must be one of {BOXES}, got {box!r}")
     return box
+
+
+def _cast_and_scale(images: tf.Tensor, dtype: tf.DType, scale: float | None) -> tf.Tensor:
+    """Multiply, in float32 or wider, and cast; both from `check_output`."""
+    import tensorflow as tf
+
+    if scale is not None:
+        images = tf.cast(images, tf.float64 if dtype == tf.float64 else tf.float32) * scale
+    return _narrow(images, dtype)
+
+
+def _narrow(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Cast, from float64 to a half type by way of float32: in one step some processors round once, others twice."""
+    import tensorflow as tf
+
+    return tf.cast(tf.cast(values, tf.float32) if values.dtype == tf.float64 and dtype.size == 2 else values, dtype)
+
+
+def _sizes(tensor: tf.Tensor) -> list[Any]:
+    """Return the sizes of the axes: the numbers where they are known, which keeps graphs small, else tensors."""
+    import tensorflow as tf
+
+    return tensor.shape.as_list() if tensor.shape.is_fully_defined() else tf.unstack(tf.shape(tensor))

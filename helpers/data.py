@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from helpers import core, records, runtime
+from helpers import checks, runtime, seeding, tfrecords
 from helpers.download import FLOWER_PHOTOS, fetch
-from helpers.records import SPLITS
+from helpers.tfrecords import SPLITS
 
 RUNGS = ("kaggle", "course_data", "cache", "download", "bundled")
 SHARES = (0.80, 0.15, 0.05)  # of every class of a folder: train, val, test
@@ -177,7 +177,7 @@ class ImageData:
         import tensorflow as tf
 
         part = self._split(split)
-        core.check_count("batch_size", batch_size, 1)
+        checks.check_count("batch_size", batch_size, 1)
         if random_crop is not None and not 0 < random_crop <= 1:
             raise ValueError(
                 f"random_crop is {random_crop!r}; it takes a share of the side above 0 and up to 1, or None."
@@ -194,7 +194,7 @@ class ImageData:
             batch_size=batch_size,
             shuffle=split == "train" if training is None else training,
             seed=seed,
-            buffer=core.check_count("shuffle_buffer", shuffle_buffer, 1),
+            buffer=checks.check_count("shuffle_buffer", shuffle_buffer, 1),
             crop=random_crop,
             flip=random_flip,
             cache=cache,
@@ -205,7 +205,7 @@ class ImageData:
         if one_hot:
             dataset = dataset.map(lambda images, labels: (images, tf.one_hot(labels, self.num_classes)))
         for step in steps:
-            if isinstance(step, core.SeededMap):
+            if isinstance(step, seeding.SeededMap):
                 dataset = step.apply(dataset, num_parallel_calls=tf.data.AUTOTUNE)
             else:
                 dataset = dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE if seed is None else None)
@@ -277,19 +277,21 @@ def flowers(
     ConnectionError, OSError
         From the download, see :func:`helpers.download.fetch`.
     """
-    if core.check_count("image_size", image_size, 8) > 4096:
+    if checks.check_count("image_size", image_size, 8) > 4096:
         raise ValueError(f"image_size is {image_size}; it takes 8 to 4096 pixels.")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error is {on_error!r}; it takes 'raise' or 'skip'.")
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"shares is {shares!r}; it takes three parts for train, val and test that add up to 1.")
     rung, location = _first_place(source or _forced(download), _consent(download) or source == "download")
-    sizes = records.trees(location)
+    sizes = tfrecords.trees(location)
     if sizes:
         nearest = min(sizes, key=lambda size: (size < image_size, abs(size - image_size)))
-        opened = records.open_tree(sizes[nearest], check=check, default_names=COMPETITION_CLASSES)
+        opened = tfrecords.open_tree(sizes[nearest], check=check, default_names=COMPETITION_CLASSES)
     else:
-        opened = records.open_folder(location, check=check, shares=shares, seed=_split_seed() if seed is None else seed)
+        opened = tfrecords.open_folder(
+            location, check=check, shares=shares, seed=_split_seed() if seed is None else seed
+        )
     _complain(opened, location, on_error)
     name, licence, advice = _ABOUT[rung]
     data = ImageData(
@@ -357,9 +359,9 @@ def fashion(
         advice="60,000 photographs of clothes, with COURSE_DOWNLOAD=1 (31 MB)." if rung == "bundled" else "",
         skipped={},
         _splits={
-            "train": records.Arrays(images[train], labels[train]),
-            "val": records.Arrays(images[val], labels[val]),
-            "test": records.Arrays(*arrays["test"]),
+            "train": tfrecords.Arrays(images[train], labels[train]),
+            "val": tfrecords.Arrays(images[val], labels[val]),
+            "test": tfrecords.Arrays(*arrays["test"]),
         },
     )
     if verbose:
@@ -399,7 +401,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
-def _complain(opened: records.Opened, location: Path, on_error: str) -> None:
+def _complain(opened: tfrecords.Opened, location: Path, on_error: str) -> None:
     problems = [f"  {name} {reason}" for name, reason in opened.problems.items()]
     if problems and on_error == "raise":
         more = [f"  and {len(problems) - 10} more"] if len(problems) > 10 else []
@@ -409,7 +411,7 @@ def _complain(opened: records.Opened, location: Path, on_error: str) -> None:
             + "\nMend or remove them, or leave them out, counted, with on_error='skip'."
         )
     if not opened.splits["train"].count:
-        raise ValueError(f"{location} has no training image that can be used. Expected is {records.EXPECTED}.")
+        raise ValueError(f"{location} has no training image that can be used. Expected is {tfrecords.EXPECTED}.")
 
 
 # ------------------------------------------------------------------------------------------------ places on the ladder
@@ -454,7 +456,7 @@ def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
 
 
 def _kaggle_mount() -> Path | None:
-    found = {tree.parent for tree in runtime.kaggle_input("tfrecords-jpeg-*") if records.trees(tree)}
+    found = {tree.parent for tree in runtime.kaggle_input("tfrecords-jpeg-*") if tfrecords.trees(tree)}
     return min(found, key=lambda path: ("tpu-getting-started" not in path.parts, str(path)), default=None)
 
 
@@ -467,16 +469,16 @@ def _cached_photos() -> Path | None:
     """Find flower_photos as the course, or any version of ``keras.utils.get_file``, unpacks it."""
     for folder in sorted((runtime.keras_home() / "datasets").glob("flower_photos*")):
         for place in (folder / "flower_photos", folder):
-            if records.class_folders(place):
+            if tfrecords.class_folders(place):
                 return place
     return None
 
 
 def _must_hold_data(folder: Path, who: str) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"{who} is {str(folder)!r}, which is not a folder. It takes {records.EXPECTED}.")
-    if not records.trees(folder) and not records.class_folders(folder):
-        raise ValueError(f"{who} is {str(folder)!r}, which holds neither layout. It takes {records.EXPECTED}.")
+        raise ValueError(f"{who} is {str(folder)!r}, which is not a folder. It takes {tfrecords.EXPECTED}.")
+    if not tfrecords.trees(folder) and not tfrecords.class_folders(folder):
+        raise ValueError(f"{who} is {str(folder)!r}, which holds neither layout. It takes {tfrecords.EXPECTED}.")
     return folder
 
 
@@ -514,7 +516,7 @@ def write_tfrecords(
 
     if not isinstance(data, ImageData):
         data = flowers(image_size, source=Path(data), verbose=False)
-    core.check_count("shard_size", shard_size, 1)
+    checks.check_count("shard_size", shard_size, 1)
     out, size = Path(out), f"{data.image_size}x{data.image_size}"
     final, listing = out / f"tfrecords-jpeg-{size}", out / "classes.json"
     if final.exists():

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from helpers.core import check_number
+from helpers.checks import check_number
 
 # The arguments of `CustomDense` that are objects of their own, or None; Keras notes `activity_regularizer` by itself.
 PARTS = (

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from helpers.core import check_number
+from helpers.checks import check_number
 
 
 @keras.saving.register_keras_serializable(package="helpers")

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import core
+from helpers import checks
 from helpers.runtime import course_path, kaggle_input, keras_home
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def dense_classifier(
     """
     from keras import Input, Model, layers
 
-    core.check_count("num_classes", num_classes, 2)
+    checks.check_count("num_classes", num_classes, 2)
     if not input_shape or any(size < 1 for size in (*input_shape, *hidden)):
         raise ValueError(f"input_shape={input_shape!r} and hidden={hidden!r} must hold sizes of 1 or more.")
     inputs = Input(input_shape, name="image")
@@ -168,8 +168,8 @@ def small_cnn(
     """
     from keras import Input, Model, layers
 
-    core.check_count("num_classes", num_classes, 2)
-    core.check_number("dropout", dropout, 0.0, 0.99)
+    checks.check_count("num_classes", num_classes, 2)
+    checks.check_number("dropout", dropout, 0.0, 0.99)
     inputs = Input((*_height_width(image_size, minimum=8), 3), name="image")
     x = inputs if augmentation is None else augmentation(inputs)
     x = layers.Rescaling(1 / 255, name="rescaling")(x)
@@ -242,12 +242,12 @@ def transfer_classifier(
     """
     from keras import Input, Model
 
-    core.check_count("num_classes", num_classes, 2)
+    checks.check_count("num_classes", num_classes, 2)
     if head not in HEADS:
         raise ValueError(f"head is {head!r}; choose one of {', '.join(map(repr, HEADS))}.")
     parts, usual_rate = HEADS[head]
     rate = usual_rate if dropout is None else dropout
-    core.check_number("dropout", rate, 0.0, 0.99)
+    checks.check_number("dropout", rate, 0.0, 0.99)
     size = (None, None) if image_size is None else _height_width(image_size, minimum=32)
     base = _build_backbone(backbone, size, weights, alpha)
     base.trainable = False

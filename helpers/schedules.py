@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from helpers.core import check_count, check_number
+from helpers.checks import check_count, check_number
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):

@@ -1,7 +1,4 @@
-"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and the two files a run leaves behind.
-
-`fit`, the training loop for several devices and machines, lives in :mod:`helpers.loop`.
-"""
+"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and the two files a run leaves behind."""
 
 from __future__ import annotations
 
@@ -14,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from helpers.loop import fit as fit
 
 if TYPE_CHECKING:
     import keras

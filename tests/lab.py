@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from helpers import launch
+from helpers import distributed
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "t"
@@ -25,7 +25,7 @@ def lab(folder: Path, command: list[str] | None = None, **environment: str) -> I
     ``command`` starts the server otherwise than by ``python -m jupyterlab``: its last word ends with what the
     arguments are appended to, as ``ARGS=``.
     """
-    (address,) = launch.addresses(1)
+    (address,) = distributed.addresses(1)
     url, port = f"http://{address}", address.rpartition(":")[2]
     arguments = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token={TOKEN}".split()
     if command is None:

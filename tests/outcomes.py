@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from helpers import exercises
-from helpers.exercises.engine import Case, Exercise, Verdict
+from helpers.checking.engine import Case, Exercise, Verdict
 
 FILE = Path(__file__).with_suffix(".json")
 

@@ -1,8 +1,8 @@
-"""The exercises of the notebooks: one module for each notebook, found by `modules`, and the engine they share.
+"""The exercises of the notebooks: one module for each notebook, named after it, found by `modules`.
 
 A notebook imports its own module and hands answers over::
 
-    from helpers.exercises import cutmix as exercises
+    from helpers.exercises import ex08_cutmix as exercises
 
     exercises.box.check(box_at)
 
@@ -15,18 +15,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from helpers.exercises.engine import Exercise, Verdict, quiz
-from helpers.exercises.record import progress
+from helpers.checking.engine import Exercise, Verdict, quiz
+from helpers.checking.progress import progress
 
 __all__ = ["Exercise", "Verdict", "modules", "progress", "quiz"]
-
-MACHINERY = ("__main__", "engine", "guard", "record", "values")
 
 
 def modules() -> dict[str, list[Exercise]]:
     """Return the exercises of every notebook that has a module, by the module's name, in the notebooks' order."""
     found = {}
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in MACHINERY):
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         module = importlib.import_module(f"{__name__}.{name}")
         exercises = [value for value in vars(module).values() if isinstance(value, Exercise)]
         found[name] = sorted(exercises, key=lambda exercise: exercise.number)

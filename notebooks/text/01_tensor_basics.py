@@ -41,7 +41,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, plots
-from helpers.exercises import tensor_basics as exercises
+from helpers.exercises import ex01_tensor_basics as exercises
 
 # %% [markdown]
 # ## 1 · A picture is a tensor

@@ -41,7 +41,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers import data, models, plots, training
-from helpers.exercises import sequential_vs_functional as exercises
+from helpers.exercises import ex02_sequential_vs_functional as exercises
 
 fashion = data.fashion()
 x_train, y_train = fashion.arrays("train")

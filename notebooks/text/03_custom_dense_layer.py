@@ -39,7 +39,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, layers, plots
-from helpers.exercises import custom_dense_layer as exercises
+from helpers.exercises import ex03_custom_dense_layer as exercises
 
 # %% [markdown]
 # ## 1 · What a dense layer computes

@@ -41,7 +41,7 @@ import tensorflow as tf
 from keras import ops
 
 from helpers import data, losses, plots
-from helpers.exercises import custom_training as exercises
+from helpers.exercises import ex04_custom_training as exercises
 
 # %% [markdown]
 # ## 1 · A loss that keeps its head

@@ -46,7 +46,7 @@ import tensorflow as tf
 from keras import callbacks
 
 from helpers import data, models, plots, runtime
-from helpers.exercises import callbacks as exercises
+from helpers.exercises import ex05_callbacks as exercises
 
 fashion = data.fashion()
 x_all, y_all = fashion.arrays("train")

@@ -45,7 +45,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, models, plots, training
-from helpers.exercises import input_pipelines as exercises
+from helpers.exercises import ex06_input_pipelines_and_cnn as exercises
 
 SIZE = course.pick(quick=64, full=128)  # pixels, height and width, of what the network sees
 flowers = data.flowers(image_size=course.pick(quick=192, full=256))

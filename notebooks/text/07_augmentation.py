@@ -42,7 +42,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import augment, data, models, plots, runtime, training
-from helpers.exercises import augmentation as exercises
+from helpers.exercises import ex07_augmentation as exercises
 
 SIZE = 96  # pixels, height and width, of the pictures we look at
 flowers = data.flowers(image_size=SIZE)

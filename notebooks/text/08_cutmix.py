@@ -37,7 +37,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import cutmix, data, models, plots, training, widgets
-from helpers.exercises import cutmix as exercises
+from helpers.exercises import ex08_cutmix as exercises
 
 flowers = data.flowers(image_size=96)
 names = flowers.class_names

@@ -39,7 +39,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, models, plots, runtime, schedules, widgets
-from helpers.exercises import schedules as exercises
+from helpers.exercises import ex09_schedules as exercises
 
 # %% [markdown]
 # ## 1 · See it

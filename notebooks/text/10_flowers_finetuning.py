@@ -46,7 +46,7 @@ import tensorflow as tf
 from helpers import data, models, plots, runtime, schedules, training
 from helpers.augment import RandomAffine, RandomCrop
 from helpers.cutmix import CutMix
-from helpers.exercises import flowers_finetuning as exercises
+from helpers.exercises import ex10_flowers_finetuning as exercises
 
 began = time.perf_counter()
 SIZE = course.pick(quick=96, full=288)  # pixels, height and width, when the network is judged

@@ -42,8 +42,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers import data, launch, loop, models, plots, runtime, schedules
-from helpers.exercises import scaling_out as exercises
+from helpers import data, distributed, models, plots, runtime, schedules
+from helpers.exercises import ex11_scaling_out as exercises
 
 # One processor plays two devices. That must be said before TensorFlow computes anything.
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -159,7 +159,7 @@ def losses(strategy, rows=512, own_loop=False, **options):
         model = fresh(**options)
     pairs = tf.data.Dataset.from_tensor_slices((x[:rows], y[:rows])).batch(64)
     if own_loop:
-        return np.array(loop.fit(model, pairs, epochs=2).history["loss"])
+        return np.array(distributed.fit(model, pairs, epochs=2).history["loss"])
     return np.array(model.fit(pairs, epochs=2, shuffle=False, verbose=0).history["loss"])
 
 
@@ -175,14 +175,14 @@ assert np.allclose(one, two, atol=1e-5)
 # ### What breaks, and why
 #
 # The proof above had two lucky numbers: 512 rows make eight full batches, and 64 rows make two equal shares. And the
-# model had no layer that looks at its batch. Let us take the luck away. `loop.fit` is this course's own loop; for
-# section 5 we need one anyway. Which of these will differ from one device?
+# model had no layer that looks at its batch. Let us take the luck away. `distributed.fit` is this course's own loop;
+# for section 5 we need one anyway. Which of these will differ from one device?
 
 # %%
 alone = {"rows": losses(single, rows=513), "norm": losses(single, normalise=False)}  # one device
 trials = {
     "last batch of one row, fit": ("rows", {"rows": 513}),
-    "last batch of one row, loop.fit": ("rows", {"rows": 513, "own_loop": True}),
+    "last batch of one row, distributed.fit": ("rows", {"rows": 513, "own_loop": True}),
     "batch normalisation": ("norm", {"normalise": False, "own_loop": True}),
     "batch normalisation, synchronised": ("norm", {"normalise": True, "own_loop": True}),
 }
@@ -191,21 +191,21 @@ for name, gap in gaps.items():
     print(f"{name:34} {'apart' if gap > 2e-3 else 'equal'}")
 
 # %%
-assert gaps["last batch of one row, fit"] > 0.01 > 1e-4 > gaps["last batch of one row, loop.fit"]
+assert gaps["last batch of one row, fit"] > 0.01 > 1e-4 > gaps["last batch of one row, distributed.fit"]
 assert gaps["batch normalisation"] > 0.01 > 2e-3 > gaps["batch normalisation, synchronised"]
 
 # %% [markdown]
 # - **Unequal shares.** Keras divides each replica's mean by the number of replicas. That is right only if all have as
 #   many rows. With one row left over, one replica has it all and the other has nothing, and the row counts for half of
-#   what it should. `loop.fit` weighs each share by its rows. With `fit`, drop what does not fill a batch, or take a
-#   batch size that divides the data.
+#   what it should. `distributed.fit` weighs each share by its rows. With `fit`, drop what does not fill a batch, or
+#   take a batch size that divides the data.
 # - **Batch normalisation** takes mean and variance over the rows it sees, and those are a replica's own 32, not the
 #   global 64. So it is with `fit`. It is another model now, not a broken one; but with eight rows on each device it
 #   becomes a noisy one. `BatchNormalization(synchronized=True)` asks all replicas in every forward pass.
 # - **Clipping.** An optimizer with `clipnorm` clips each replica's gradient *before* they are added up. That is not the
-#   clipped sum, so `loop.fit` refuses it on several devices.
+#   clipped sum, so `distributed.fit` refuses it on several devices.
 # - **Dropout.** Replicas begin with the same weights, and with the same seed for dropout, too. They all would drop the
-#   same units. `loop.fit` gives each a seed of its own; but no two numbers of devices draw alike.
+#   same units. `distributed.fit` gives each a seed of its own; but no two numbers of devices draw alike.
 
 # %% [markdown]
 # ## 3 · More devices, larger batches
@@ -314,7 +314,7 @@ keras.utils.set_random_seed(0)
 model = models.dense_classifier()
 model.save(folder / "start.keras")
 
-addresses, workers = launch.addresses(2), []  # two free ports
+addresses, workers = distributed.addresses(2), []  # two free ports
 for index in range(2):
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     environment = {**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": "-1"}
@@ -410,8 +410,8 @@ exercises.roles.check(duties)
 # *same* weights only if the data come in the same order, too: so that order is made from the number of the epoch, and
 # not from whatever a generator has come to.
 #
-# `loop.fit` does this. It calls the callbacks you know, in the order you know; its `dataset` may be a function of the
-# epoch. We cut the power in the middle of the second epoch, on our two devices.
+# `distributed.fit` does this. It calls the callbacks you know, in the order you know; its `dataset` may be a function
+# of the epoch. We cut the power in the middle of the second epoch, on our two devices.
 
 
 # %%
@@ -430,7 +430,7 @@ def shuffled(epoch, context):
 def train(*watchers, **settings):
     with pair.scope():
         model = fresh()
-    loop.fit(model, shuffled, epochs=3, callbacks=list(watchers), **settings)
+    distributed.fit(model, shuffled, epochs=3, callbacks=list(watchers), **settings)
     return model
 
 
@@ -464,7 +464,7 @@ assert not (folder / "run.npz").exists(), "a run that ended well clears its chec
 # The flowers of notebook 10, with two workers on this machine, are one command in a terminal:
 #
 # ```
-# python -m helpers.launch --workers 2 --save-every 10
+# python -m helpers.distributed --workers 2 --save-every 10
 # ```
 #
 # It starts the workers, watches them, and starts all of them again if one dies. The chief prints, and leaves
@@ -474,11 +474,11 @@ assert not (folder / "run.npz").exists(), "a run that ended well clears its chec
 #
 # ```
 # TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]},
-#             "task": {"type": "worker", "index": 0}}' python -m helpers.launch --out /shared/run1
+#             "task": {"type": "worker", "index": 0}}' python -m helpers.distributed --out /shared/run1
 # ```
 #
 # (`index` is 1 on the second machine.) Starting again is then the work of whatever started them: a job scheduler, a
-# cluster manager, you. On one machine with several GPUs neither is needed: `python -m helpers.launch` mirrors.
+# cluster manager, you. On one machine with several GPUs neither is needed: `python -m helpers.distributed` mirrors.
 #
 # ## 6 · TPUs
 #

@@ -1,0 +1,579 @@
+"""The exercises of notebook 05."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import callbacks
+
+from helpers.checking.engine import Exercise
+
+NOTEBOOK = "05_callbacks"
+
+
+def tiny():
+    """Return a model of one weight and one bias, compiled as a classifier is, its metrics in place."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["accuracy"], run_eagerly=True)  # too small for a graph
+    model.test_on_batch(np.zeros((1, 1)), np.zeros((1, 1)))
+    return model
+
+
+def rehearse(model, epochs, *watchers):
+    """Play the logs of epochs to callbacks, the model's bias being the epoch; return each epoch's learning rate."""
+    model.stop_training = False
+    stage = callbacks.CallbackList(list(watchers), model=model)
+    rates = []
+    stage.on_train_begin()
+    for epoch, logs in enumerate(epochs):
+        stage.on_epoch_begin(epoch)
+        rates.append(float(model.optimizer.learning_rate))
+        model.layers[-1].bias.assign([epoch])
+        stage.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    stage.on_train_end()
+    return rates
+
+
+def bias(model):
+    return int(model.layers[-1].bias[0])
+
+
+# Exercise 1
+
+
+def keep_most_accurate(path):
+    return callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="max", save_best_only=True)
+
+
+def observe_checkpoint(answer):
+    names = ("val_accuracy", "val_loss", "accuracy", "loss")
+    # The epochs are, one after the other: lowest val_loss, lowest val_accuracy, highest val_accuracy, highest accuracy,
+    # highest val_loss, last.
+    rows = (0.6, 0.4, 0.5, 0.9), (0.5, 0.5, 0.6, 0.8), (0.9, 0.7, 0.7, 0.7), (0.8, 0.8, 0.9, 0.6), (0.7, 0.9, 0.8, 0.5)
+    epochs = [dict(zip(names, row)) for row in (*rows, (0.65, 0.6, 0.85, 0.4))]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "kept.keras")
+        callback = answer(path)
+        is_one = isinstance(callback, callbacks.Callback)
+        yield "what keep_most_accurate returns", "a callback" if is_one else callback
+        if is_one:
+            yield "whether the logs hold what is watched", getattr(callback, "monitor", "val_accuracy") in names
+            model = tiny()
+            rehearse(model, epochs, callback)
+            yield "the files in the folder after six epochs", sorted(file.name for file in Path(folder).iterdir())
+            if path.exists():
+                model.load_weights(path)
+                yield "the epoch (from 0) whose model is in the file", bias(model)
+
+
+checkpoint = Exercise(
+    *(NOTEBOOK, 1, "Keep the most accurate", "keep the best model of a run on disk, and say what is in the file"),
+    reference=keep_most_accurate,
+    observe=observe_checkpoint,
+    hints=(
+        "Which callback of section 2 writes a model to a file? It has to know three things beside the path.",
+        "What is watched, which direction is better, and whether a worse epoch may overwrite the file.",
+        "The arguments are called `monitor`, `mode` and `save_best_only`.",
+    ),
+)
+
+
+@checkpoint.right
+def direction_found_by_keras(path):
+    return callbacks.ModelCheckpoint(str(path), "val_accuracy", save_best_only=True)
+
+
+@checkpoint.right
+def of_my_own(path):
+    class Keep(callbacks.Callback):
+        best = -1.0
+
+        def on_epoch_end(self, epoch, logs=None):
+            if logs["val_accuracy"] > self.best:
+                self.best = logs["val_accuracy"]
+                self.model.save(path)
+
+    return Keep()
+
+
+checkpoint.wrong(
+    "Your file holds the epoch of the lowest loss: that is what the callback watches unless it is told otherwise. What "
+    "is the accuracy on the validation pictures called in the logs?",
+    "monitor left at val_loss",
+)(lambda path: callbacks.ModelCheckpoint(path, save_best_only=True))
+checkpoint.wrong(
+    "Your file holds the last epoch. Every epoch overwrote it, the better ones, too: which argument forbids that?",
+    "last instead of best",
+)(lambda path: callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="max"))
+checkpoint.wrong(
+    "Your file holds the least accurate epoch. Less is better for a loss: what about an accuracy?",
+    "monitor in the wrong direction",
+)(lambda path: callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="min", save_best_only=True))
+checkpoint.wrong(
+    "Your file holds the epoch with the largest loss: more is better now, but what is being watched?",
+    "direction without monitor",
+)(lambda path: callbacks.ModelCheckpoint(path, mode="max", save_best_only=True))
+checkpoint.wrong(
+    "You watch the accuracy on the training pictures. The network may know those by heart: which pictures judge it?",
+    "training accuracy monitored",
+)(lambda path: callbacks.ModelCheckpoint(path, monitor="accuracy", mode="max", save_best_only=True))
+checkpoint.wrong(
+    "What you watch is not in the logs, so no epoch is known to be the best. In older versions of Keras the name was "
+    "shorter: look at what the diary of section 1 printed.",
+    "old name of the metric",
+)(lambda path: callbacks.ModelCheckpoint(path, monitor="val_acc", mode="max", save_best_only=True))
+checkpoint.wrong(
+    "You asked for the weights alone, and the path ends in `.keras`, as a whole model does. What does a file have to "
+    "hold, so that training can go on from it?",
+    "weights only",
+)(
+    lambda path: callbacks.ModelCheckpoint(
+        path, monitor="val_accuracy", mode="max", save_best_only=True, save_weights_only=True
+    )
+)
+checkpoint.wrong(
+    "You returned the callback in a list. `fit` takes a list, but here the callback itself is asked for.",
+    "callback in a list",
+)(lambda path: [keep_most_accurate(path)])
+
+
+# Exercise 2
+
+
+def epochs_run(val_losses, patience):
+    best, wait = val_losses[0], 0
+    for epoch, value in enumerate(val_losses[1:], start=2):
+        if value < best:
+            best, wait = value, 0
+        else:
+            wait += 1
+            if wait == patience:
+                return epoch
+    return len(val_losses)
+
+
+def observe_stop(answer):
+    for losses, patience in (
+        *(([3, 2, 1], 2), ([1, 2, 3, 4, 5], 2), ([5, 6, 4, 5, 3, 4, 4, 4], 2), ([5, 1, 3, 2, 3, 2, 3, 2], 3)),
+        *(([3, 2, 2, 2, 2, 2], 3), ([4, 3, 3, 3, 1, 2, 2], 2), ([4, 5, 3], 1), ([3, 2, 4, 4], 3)),
+    ):
+        yield f"epochs_run({losses}, {patience})", answer(list(losses), patience)
+
+
+stop = Exercise(
+    *(NOTEBOOK, 2, "Predict the stop", "predict, from the patience you set, when a run stops"),
+    reference=epochs_run,
+    observe=observe_stop,
+    hints=(
+        "Go through the epochs and keep two numbers: the best loss so far, and how long ago it was.",
+        "What happens to the two when a value is below the best? And what if it is not?",
+        "It stops in the epoch in which the waiting reaches the patience. If that never comes, all epochs run.",
+    ),
+)
+
+
+@stop.right
+def by_slices(val_losses, patience):
+    for epoch in range(patience + 1, len(val_losses) + 1):
+        if min(val_losses[:epoch]) == min(val_losses[: epoch - patience]):
+            return epoch
+    return len(val_losses)
+
+
+def stopper(better=lambda value, best, last: value < best, starts_anew=True, late=0):
+    """Return an answer made of what counts as better, whether that ends the waiting, and how late it stops."""
+
+    def answer(val_losses, patience):
+        best, wait = val_losses[0], 0
+        for epoch in range(2, len(val_losses) + 1):
+            value, last = val_losses[epoch - 1], val_losses[epoch - 2]
+            if better(value, best, last):
+                best, wait = value, 0 if starts_anew else wait
+            else:
+                wait += 1
+                if wait >= patience + late:
+                    return epoch
+        return len(val_losses)
+
+    return answer
+
+
+stop.wrong(
+    "You stop one epoch too late: it stops at the end of the last epoch that the patience bears. Compare with what the "
+    "rehearsal printed for a patience of 2.",
+    "one epoch too late",
+)(stopper(late=1))
+stop.wrong(
+    "You count all epochs without an improvement. But only those since the last one count: what does an improvement do "
+    "to the waiting?",
+    "waiting never starts anew",
+)(stopper(starts_anew=False))
+stop.wrong(
+    "You compare with the epoch before. After a bad epoch a less bad one looks like progress: what should it be "
+    "compared with?",
+    "compared with the epoch before",
+)(stopper(lambda value, best, last: value < last))
+stop.wrong(
+    "You take an equal value for an improvement. Has the loss become lower, if it is what it was before?",
+    "equal taken for better",
+)(stopper(lambda value, best, last: value <= best))
+stop.wrong(
+    "Your result is one too small wherever it stops early: you returned the number that Keras gives the epoch, counted "
+    "from 0. How many epochs have run by then?",
+    "number of the epoch instead of the count",
+)(lambda losses, patience: stopper()(losses, patience) - (stopper()(losses, patience) < len(losses)))
+
+
+@stop.wrong(
+    "You took the lowest loss of the whole list and added the patience. But while a run goes on nobody knows the later "
+    "epochs: it may have stopped before the lowest came."
+)
+def lowest_of_the_whole_run(val_losses, patience):
+    return min(val_losses.index(min(val_losses)) + 1 + patience, len(val_losses))
+
+
+@stop.wrong(
+    "You returned the best epoch. The run goes on for a while after it, to find out that nothing better comes: for how "
+    "long?"
+)
+def best_epoch_instead_of_the_last(val_losses, patience):
+    seen = val_losses[: epochs_run(val_losses, patience)]
+    return seen.index(min(seen)) + 1
+
+
+# Exercise 3
+
+
+def watchers():
+    cut = callbacks.ReduceLROnPlateau(factor=0.5, patience=3)
+    return [cut, callbacks.EarlyStopping(patience=8, restore_best_weights=True)]
+
+
+def observe_watchers(answer):
+    plateau = [1.0, 0.8, 0.7, 0.65, 0.6] + [0.62, 0.61, 0.63, 0.62] * 3
+    made = answer()
+    are_callbacks = isinstance(made, list | tuple) and all(isinstance(one, callbacks.Callback) for one in made)
+    yield "what watchers returns", "a list of callbacks" if are_callbacks else made
+    if are_callbacks:
+        model = tiny()
+        rates = rehearse(model, [{"val_loss": loss} for loss in plateau], *made)
+        yield (
+            "the rates that epochs were trained with, as parts of the first",
+            list(dict.fromkeys(np.divide(rates, 0.1))),
+        )
+        yield "whether the run stops before epoch 17", len(rates) < 17
+        yield "the epoch (from 1) whose weights are left in the model", bias(model) + 1
+
+
+patiences = Exercise(
+    *(NOTEBOOK, 3, "Slow down twice, then stop", "choose patiences and rates that do not work against each other"),
+    reference=watchers,
+    observe=observe_watchers,
+    hints=(
+        "Two callbacks. In which epoch does each begin to count, and after how many epochs does it act?",
+        "The best epoch is the fifth. Write down when each cut comes for a patience of your choice, and when the stop.",
+        "After the second cut at least one epoch must run with the new rate, and a third cut must not come any more.",
+    ),
+)
+
+
+@patiences.right
+def with_a_rest_between_the_cuts():
+    cut = callbacks.ReduceLROnPlateau(factor=0.5, patience=2, cooldown=1)
+    return [callbacks.EarlyStopping(patience=6, restore_best_weights=True), cut]
+
+
+@patiences.right
+def by_a_plan():
+    def rule(epoch):
+        return 0.1 * 0.5 ** ((epoch > 4) + (epoch > 6))
+
+    stop = callbacks.EarlyStopping("val_loss", patience=4, mode="min", restore_best_weights=True)
+    return (callbacks.LearningRateScheduler(rule), stop)
+
+
+def both(cut, stop, factor=0.5, restore=True, **settings):
+    """Return an answer made of two patiences."""
+    return lambda: [
+        callbacks.ReduceLROnPlateau(factor=factor, patience=cut, **settings),
+        callbacks.EarlyStopping(patience=stop, restore_best_weights=restore, **settings),
+    ]
+
+
+patiences.wrong(
+    "Every epoch was trained with the first rate. Whoever has the shorter patience acts first: if the stop does, or "
+    "both at once, nobody trains with a lower rate.",
+    "plateau patience as long as the stop's",
+)(both(7, 7))
+patiences.wrong(
+    "The run never stopped, and the rate was cut again and again. How many epochs are there after the best one, and "
+    "what would end the run before they are over?",
+    "nothing stops the run",
+)(both(3, 30))
+patiences.wrong(
+    "Epochs were trained with one lower rate only. The second cut did not come, or came at the end of the last epoch, "
+    "when nobody trains any more: compare the two patiences.",
+    "one cut only",
+)(both(3, 5))
+patiences.wrong(
+    "The rate was cut more than twice before the stop. Count the epochs between two cuts, and those up to the stop.",
+    "one cut too many",
+)(both(2, 9))
+patiences.wrong(
+    "You have two cuts, but each leaves a tenth of the rate. That is what Keras does unless it is told otherwise: "
+    "which argument says by how much?",
+    "factor left at a tenth",
+)(both(3, 8, factor=0.1))
+patiences.wrong(
+    "The rates and the stop are right. But the model is left with the weights of the last epoch: what did section 3 "
+    "say of the default?",
+    "last weights instead of best",
+)(both(3, 8, restore=False))
+patiences.wrong(
+    "Your callbacks take a higher loss for a better one: the best epoch is the first for them. What does `mode` say?",
+    "monitor in the wrong direction",
+)(both(3, 8, mode="max"))
+patiences.wrong(
+    "Nothing happened in seventeen epochs. The rehearsal plays a val_loss and nothing else: what do yours watch?",
+    "something else monitored",
+)(both(3, 8, monitor="loss"))
+
+
+# Exercise 4
+
+
+class StopWhenGood(callbacks.Callback):
+    def __init__(self, goal):
+        super().__init__()
+        self.goal = goal
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_accuracy" in logs and logs["val_accuracy"] >= self.goal:
+            self.model.stop_training = True
+
+
+def observe_good(answer):
+    def stops(logs, goal=0.8, already=False):
+        model, watcher = keras.Sequential(), answer(goal)
+        model.stop_training = already
+        watcher.set_model(model)
+        watcher.on_epoch_end(0, logs)
+        return model.stop_training
+
+    yield "whether a goal of 0.8 stops at val_accuracy 0.9", stops({"accuracy": 0.5, "val_accuracy": 0.9})
+    yield "whether a goal of 0.8 stops at val_accuracy 0.5", stops({"accuracy": 0.9, "val_accuracy": 0.5})
+    yield "whether a goal of 0.8 stops at val_accuracy 0.8", stops({"accuracy": 0.5, "val_accuracy": 0.8})
+    yield "whether a goal of 0.6 stops at val_accuracy 0.7", stops({"accuracy": 0.5, "val_accuracy": 0.7}, goal=0.6)
+    yield (
+        "whether a model that another callback has stopped stays so, at val_accuracy 0.5",
+        stops({"accuracy": 0.5, "val_accuracy": 0.5}, already=True),
+    )
+    yield "whether a goal of 0.8 stops a run without validation", stops({"accuracy": 0.9, "loss": 0.9})
+
+
+good = Exercise(
+    *(NOTEBOOK, 4, "Good enough", "write a callback of your own"),
+    reference=StopWhenGood,
+    observe=observe_good,
+    hints=(
+        "`logs` is a dictionary. Ask first whether the name you need is in it.",
+        "If it is there, compare its value with `self.goal`. Only if it is good enough, something is to be done.",
+        "The model looks at its own `stop_training` after each epoch: `self.model.stop_training`.",
+    ),
+)
+
+
+@good.right
+class WithDefault(callbacks.Callback):
+    def __init__(self, goal):
+        super().__init__()
+        self.goal = goal
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training |= (logs or {}).get("val_accuracy", -1.0) >= self.goal
+
+
+def stopper_if(enough, stop=lambda self: setattr(self.model, "stop_training", True), otherwise=lambda self: None):
+    """Return a class made of a condition on (logs, goal), and of what is done if it holds or not."""
+
+    class Made(callbacks.Callback):
+        def __init__(self, goal):
+            super().__init__()
+            self.goal = goal
+
+        def on_epoch_end(self, epoch, logs=None):
+            (stop if enough(logs, self.goal) else otherwise)(self)
+
+    return Made
+
+
+def reached(logs, goal):
+    return logs.get("val_accuracy", -1.0) >= goal
+
+
+good.wrong(
+    "You look at the accuracy on the training pictures, which the network may know by heart. Which name in the logs "
+    "belongs to the validation pictures?",
+    "training accuracy",
+)(stopper_if(lambda logs, goal: logs["accuracy"] >= goal))
+good.wrong(
+    "Exactly the goal is good enough: read the words *at least* once more.",
+    "more than the goal asked for",
+)(stopper_if(lambda logs, goal: logs.get("val_accuracy", -1.0) > goal))
+good.wrong(
+    "You stop when it is not good enough. An accuracy is no loss: which direction is better?",
+    "monitor in the wrong direction",
+)(stopper_if(lambda logs, goal: logs.get("val_accuracy", 2.0) <= goal))
+good.wrong(
+    "Somebody trains without validation pictures, and your callback breaks the run: a dictionary has no value for a "
+    "name that is not in it.",
+    "missing name looked up",
+)(stopper_if(lambda logs, goal: logs["val_accuracy"] >= goal))
+good.wrong(
+    "Without validation pictures `get` gives None, and None cannot be compared with a number. What should happen then?",
+    "None compared with the goal",
+)(stopper_if(lambda logs, goal: logs.get("val_accuracy") >= goal))
+good.wrong(
+    "You stop a run that has no validation pictures. What did you put in the place of the missing accuracy, and is it "
+    "at least the goal?",
+    "missing accuracy taken for good",
+)(stopper_if(lambda logs, goal: logs.get("val_accuracy", 1.0) >= goal))
+good.wrong(
+    "You also write False where it is not good enough. Then a run that another callback has just stopped goes on: "
+    "when should you touch the switch at all?",
+    "stop of another callback undone",
+)(stopper_if(reached, otherwise=lambda self: setattr(self.model, "stop_training", False)))
+good.wrong(
+    "Nothing ever stops. You set a name of the callback itself, perhaps; whose switch does `fit` look at?",
+    "switch of the callback instead of the model's",
+)(stopper_if(reached, stop=lambda self: setattr(self, "stop_training", True)))
+
+
+# Exercise 5
+
+
+def train_to(model, pairs, backup, epochs, *watchers):
+    resume = callbacks.BackupAndRestore(backup)
+    model.fit(pairs, epochs=epochs, callbacks=[resume, *watchers], verbose=0)
+
+
+class PowerCut(BaseException):
+    """No `Exception`, as KeyboardInterrupt is none."""
+
+
+class Cut(callbacks.Callback):
+    """Write down the epochs that begin; break off after the first batch of epoch `stop`."""
+
+    def __init__(self, stop=None):
+        super().__init__()
+        self.stop, self.begun = stop, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun.append(epoch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.begun[-1] == self.stop:
+            raise PowerCut
+
+
+class Halving(keras.Model):
+    """A model of one number. A step halves it and adds the batch: cheap, and each batch and its place can be seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = self.add_weight(shape=(), initializer="zeros")
+        self.built = True
+        self.compile("sgd", run_eagerly=True)
+
+    def train_step(self, data):
+        self.number.assign(self.number / 2 + data)
+        return {"loss": 0.0}
+
+
+def observe_resume(answer):
+    pairs = tf.data.Dataset.from_tensor_slices([1.0, 3.0])  # two batches, always in the same order
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        backup, first, second, model = Path(folder, "backup"), Cut(stop=1), Cut(), Halving()
+        with contextlib.suppress(PowerCut):
+            answer(Halving(), pairs, backup, 2, first)
+        yield "the epochs (from 0) that begin before the power is cut", first.begun
+        answer(model, pairs, backup, 2, second)
+        yield "the epochs that begin when it is called again with a fresh model", second.begun
+        yield "the weight in the end", model.number.numpy()
+        yield "whether a backup is left after a run that ended well", backup.exists()
+
+
+resume = Exercise(
+    *(NOTEBOOK, 5, "A run that can be killed", "resume a run that was killed, and prove that nothing was lost"),
+    reference=train_to,
+    observe=observe_resume,
+    hints=(
+        "One callback of section 8 does it all: it writes after each epoch, and reads when `fit` begins.",
+        "It only needs a folder. Whose folder, and who else wants to be in the list of callbacks?",
+        "`epochs` is the epoch to train to, counted from the beginning of the first run, not the number still missing.",
+    ),
+)
+
+
+@resume.right
+def watchers_first(model, pairs, backup, epochs, *watchers):
+    watchers = list(watchers)
+    watchers.append(keras.callbacks.BackupAndRestore(str(backup), save_freq="epoch"))
+    return model.fit(pairs, verbose=0, epochs=epochs, callbacks=watchers).history
+
+
+def training(epochs=lambda epochs: epochs, **settings):
+    """Return an answer that sets the backup up in another way."""
+
+    def answer(model, pairs, backup, upto, *watchers):
+        back = callbacks.BackupAndRestore(backup, **settings)
+        model.fit(pairs, epochs=epochs(upto), callbacks=[back, *watchers], verbose=0)
+
+    return answer
+
+
+@resume.wrong("The second call started all over: nothing was in the folder it was given. Which callback writes there?")
+def no_backup(model, pairs, backup, epochs, *watchers):
+    model.fit(pairs, epochs=epochs, callbacks=list(watchers), verbose=0)
+
+
+@resume.wrong("Your backup works, but the callbacks in `watchers` never hear of the training. Who hands them to `fit`?")
+def watchers_not_handed_on(model, pairs, backup, epochs, *watchers):
+    model.fit(pairs, epochs=epochs, callbacks=[callbacks.BackupAndRestore(backup)], verbose=0)
+
+
+@resume.wrong(
+    "The weights came back, but not the number of the epoch: the second call trained all epochs once more on top of "
+    "them. What knows how far the run had come?"
+)
+def epoch_forgotten(model, pairs, backup, epochs, *watchers):
+    file = backup / "kept.weights.h5"
+    if file.exists():
+        model.load_weights(file)
+    backup.mkdir(exist_ok=True)
+    keeper = callbacks.ModelCheckpoint(file, save_weights_only=True)
+    model.fit(pairs, epochs=epochs, callbacks=[keeper, *watchers], verbose=0)
+
+
+resume.wrong(
+    "You save after every batch. But a run is taken up at the beginning of an epoch, so the batches saved last are "
+    "trained on twice: look at the weight.",
+    "saved in the middle of an epoch",
+)(training(save_freq=1))
+resume.wrong(
+    "It resumes, but the backup outlives a run that ended well. The next run in this folder would believe that all is "
+    "done: what does the default do?",
+    "backup kept for ever",
+)(training(delete_checkpoint=False))
+resume.wrong(
+    "You train one epoch too many. Epochs are counted from 0, and `epochs` of them are asked for: which number has the "
+    "last one?",
+    "one epoch too many",
+)(training(lambda epochs: epochs + 1))

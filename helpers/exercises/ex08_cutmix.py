@@ -1,0 +1,370 @@
+"""The exercises of notebook 08."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers.checking.engine import Exercise, quiz
+
+NOTEBOOK = "08_cutmix"
+
+
+# Exercise 1
+
+
+def box_at(lam, row, column, height, width):
+    box_height, box_width = int(np.sqrt(1 - lam) * height), int(np.sqrt(1 - lam) * width)
+    top, left = row - box_height // 2, column - box_width // 2
+    bottom, right = top + box_height, left + box_width  # from the start, before it is clipped
+    return max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+
+
+def observe_box(answer):
+    yield "lambda 0.75 about (50, 50) in 100 x 100", answer(0.75, 50, 50, 100, 100)
+    yield "lambda 0.4375 about (50, 50) in 100 x 100", answer(0.4375, 50, 50, 100, 100)
+    yield "lambda 0 about (0, 0) in 10 x 20", answer(0.0, 0, 0, 10, 20)
+    yield "lambda 0 about (9, 9) in 10 x 10", answer(0.0, 9, 9, 10, 10)
+    yield "lambda 1 about (5, 5) in 10 x 10", answer(1.0, 5, 5, 10, 10)
+    yield "the worked case, about (131, 554) in 800 x 800", answer(0.3117929697036743, 131, 554, 800, 800)
+
+
+box = Exercise(
+    *(NOTEBOOK, 1, "The box", "turn a share into a box, and clip it at the edge of the image"),
+    reference=box_at,
+    observe=observe_box,
+    hints=(
+        "Do rows and columns one after the other: they never meet.",
+        "For each: first the size, then the start, then the end. Clip last.",
+        "`max` keeps a start inside the image, `min` an end.",
+    ),
+)
+
+
+@box.right
+def with_clip(lam, row, column, height, width):
+    sides = np.array([height, width])
+    sizes = (sides * (1 - lam) ** 0.5).astype(int)
+    start = np.array([row, column]) - sizes // 2
+    return tuple(np.clip(np.concatenate([start, start + sizes]), 0, np.tile(sides, 2)).tolist())
+
+
+def boxes(size, start=lambda start, size: max(start, 0), end=lambda start, size, side: min(start + size, side)):
+    """Return an answer made of a rule for the size of a side, one for its start and one for its end."""
+
+    def answer(lam, row, column, height, width):
+        edges = []
+        for centre, side in ((row, height), (column, width)):
+            length = size(lam, side)
+            first = centre - length // 2
+            edges.append((start(first, length), end(first, length, side)))
+        return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+    return answer
+
+
+def rooted(lam, side):
+    return int(np.sqrt(1 - lam) * side)
+
+
+box.wrong(
+    "You cut each side by the share itself. Two sides are cut, so the share acts twice: multiply your box's sides and "
+    "compare with the area that was asked for.",
+    "share taken for the side",
+)(boxes(lambda lam, side: int((1 - lam) * side)))
+box.wrong(
+    "Your box covers the share lambda. But lambda is what stays of A: which part of the image is left for the box?",
+    "lambda taken for the box",
+)(boxes(lambda lam, side: int(np.sqrt(lam) * side)))
+box.wrong(
+    "Your box may leave the image. Compare its edges with 0 and with the image's own height and width.",
+    "not clipped",
+)(boxes(rooted, start=lambda start, size: start, end=lambda start, size, side: start + size))
+box.wrong(
+    "You measured the end from the centre, half a size away. For an odd size two halves are one pixel short: what "
+    "does 663 // 2 * 2 give?",
+    "odd pixel lost",
+)(boxes(rooted, end=lambda start, size, side: min(start + size // 2 * 2, side)))
+box.wrong(
+    "You moved the whole box into the image and kept its size. The part outside is to be cut off: measure the end "
+    "from the start as it was before you clipped it.",
+    "box pushed inside",
+)(boxes(rooted, end=lambda start, size, side: min(max(start, 0) + size, side)))
+box.wrong(
+    "You made the last pixel a part of the box: bottom and right are meant as in a slice. How many rows has x[0:5]?",
+    "end inside the box",
+)(boxes(rooted, end=lambda start, size, side: min(start + size, side) - 1))
+
+
+@box.wrong("You took x first and y second, as on paper. Arrays put rows first: look at the order in the question.")
+def rows_and_columns_swapped(lam, row, column, height, width):
+    top, left, bottom, right = box_at(lam, row, column, height, width)
+    return left, top, right, bottom
+
+
+@box.wrong("The four numbers stand in another order than asked: you put the two of one axis side by side.")
+def edges_in_pairs(lam, row, column, height, width):
+    top, left, bottom, right = box_at(lam, row, column, height, width)
+    return top, bottom, left, right
+
+
+# Exercise 2
+
+
+def mix(label_a, label_b, box, height, width):
+    top, left, bottom, right = box
+    share = (bottom - top) * (right - left) / (height * width)
+    return (1 - share) * label_a + share * label_b
+
+
+def observe_mix(answer):
+    one, half = np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])
+    yield "a quarter of B", answer(one.copy(), half.copy(), (0, 0, 5, 10), 10, 20)
+    yield "a box in the middle, 3 x 4 of 10 x 20", answer(one.copy(), half.copy(), (4, 6, 7, 10), 10, 20)
+    yield "an empty box", answer(one.copy(), half.copy(), (3, 3, 3, 3), 10, 20)
+    yield "a box over everything", answer(one.copy(), half.copy(), (0, 0, 10, 20), 10, 20)
+    answer(one, half, (0, 0, 5, 10), 10, 20)
+    yield "the two labels you were given, after the call", (one, half)
+
+
+label = Exercise(
+    *(NOTEBOOK, 2, "The label", "give the label exactly the weight of the pixels that were pasted"),
+    reference=mix,
+    observe=observe_mix,
+    hints=(
+        "How many pixels are there in all, and how many of them are B's?",
+        "Rows of the box times columns of the box, divided by all pixels: that is B's weight. A has the rest.",
+    ),
+)
+
+
+@label.right
+def by_counting(label_a, label_b, box, height, width):
+    top, left, bottom, right = box
+    window = np.zeros((height, width))
+    window[top:bottom, left:right] = 1
+    return label_a + window.mean() * (label_b - label_a)
+
+
+@label.wrong("The weights are swapped. Whose pixels fill the box? A small box must leave the label nearly A's.")
+def weights_swapped(label_a, label_b, box, height, width):
+    return mix(label_b, label_a, box, height, width)
+
+
+@label.wrong("You compared the heights only. A box of half the height is half the image only if it is as wide.")
+def height_alone(label_a, label_b, box, height, width):
+    return mix(label_a, label_b, (box[0], 0, box[2], width), height, width)
+
+
+@label.wrong("You measured from the image's corner to the box's last corner. Where does the box itself begin?")
+def measured_from_the_corner(label_a, label_b, box, height, width):
+    return mix(label_a, label_b, (0, 0, *box[2:]), height, width)
+
+
+@label.wrong("You gave B its share and let A keep all. Add your label's entries up: A's pixels under the box are gone.")
+def nothing_taken_from_a(label_a, label_b, box, height, width):
+    return mix(label_a, label_a + label_b, box, height, width)
+
+
+@label.wrong("You let the larger share win. The picture shows both, and a label may say so: it need not be one class.")
+def winner_takes_all(label_a, label_b, box, height, width):
+    top, left, bottom, right = box
+    return label_b if (bottom - top) * (right - left) > height * width / 2 else label_a
+
+
+@label.wrong(
+    "The result is right, but you changed the label you were given: `*=` and `+=` write into the array itself."
+)
+def input_changed(label_a, label_b, box, height, width):
+    mixed = mix(label_a, label_b, box, height, width)
+    label_a[:] = mixed
+    return label_a
+
+
+# Exercise 3
+
+
+def mix_batch(images, labels, boxes, partner):
+    height, width = images.shape[1:3]
+    top, left, bottom, right = (edge[:, None] for edge in np.transpose(boxes))  # each (N, 1)
+    rows = (np.arange(height) >= top) & (np.arange(height) < bottom)  # (N, H)
+    columns = (np.arange(width) >= left) & (np.arange(width) < right)  # (N, W)
+    inside = rows[:, :, None] & columns[:, None, :]
+    share = inside.mean(axis=(1, 2))[:, None]
+    mixed = np.where(inside[..., None], images[partner], images)
+    return mixed, (1 - share) * labels + share * labels[partner]
+
+
+def observe_batch(answer):
+    images = np.broadcast_to(np.arange(1, 5)[:, None, None, None], (4, 6, 8, 3)).astype("float32")
+    given = images.copy()
+    boxes = np.array([[0, 0, 3, 8], [5, 5, 5, 5], [2, 2, 4, 6], [0, 0, 6, 8]])
+    mixed, labels = answer(given, np.eye(4, dtype="float32"), boxes, np.array([1, 2, 3, 0]))
+    yield "the mixed images (image i is filled with the number i + 1)", mixed
+    yield "the mixed labels, one row for each image", labels
+    yield "the batch you were given, after the call", given
+    alone = answer(images[:1], np.ones((1, 1), "float32"), np.array([[1, 1, 3, 3]]), np.array([0]))
+    yield "a batch of one, its own partner", tuple(alone)
+
+
+batch = Exercise(
+    *(NOTEBOOK, 3, "A whole batch", "mix a whole batch at once, each image with its own box and partner"),
+    reference=mix_batch,
+    observe=observe_batch,
+    hints=(
+        "`images[partner]` is the batch of all partners, in the right order. The same works for labels.",
+        "Section 3 made one mask from one box. Give the edges the shape (N, 1), and the same comparisons make N masks.",
+        "`np.where(mask[..., None], images[partner], images)` pastes. The mean of a mask is its image's share.",
+    ),
+)
+
+
+@batch.right
+def one_after_the_other(images, labels, boxes, partner):
+    mixed, shared = images.copy(), labels.copy()
+    for i, (top, left, bottom, right) in enumerate(boxes):
+        mixed[i, top:bottom, left:right] = images[partner[i], top:bottom, left:right]
+        shared[i] = mix(labels[i], labels[partner[i]], boxes[i], *images.shape[1:3])
+    return mixed, shared
+
+
+@batch.wrong(
+    "You pasted into the batch you were reading from. Image 0 was mixed already when the last image took its window "
+    "from it. Which array should stay as it came?"
+)
+def pasted_into_its_own_source(images, labels, boxes, partner):
+    for i, (top, left, bottom, right) in enumerate(boxes):
+        images[i, top:bottom, left:right] = images[partner[i], top:bottom, left:right]
+    return images, mix_batch(images, labels, boxes, partner)[1]
+
+
+@batch.wrong("All images got the first image's box. Look at the shape of your mask: it needs an axis for the images.")
+def one_box_for_all(images, labels, boxes, partner):
+    return mix_batch(images, labels, boxes[:1].repeat(len(boxes), 0), partner)
+
+
+@batch.wrong("The images are right, but all labels got the same weight: you took the mean over the whole batch, too.")
+def one_share_for_all(images, labels, boxes, partner):
+    mixed, _ = mix_batch(images, labels, boxes, partner)
+    top, left, bottom, right = np.transpose(boxes)
+    share = np.mean((bottom - top) * (right - left)) / np.prod(images.shape[1:3])
+    return mixed, (1 - share) * labels + share * labels[partner]
+
+
+@batch.wrong(
+    "The images are mixed and the labels are as before. What should row 0 say about the picture it belongs to?"
+)
+def labels_left_alone(images, labels, boxes, partner):
+    return mix_batch(images, labels, boxes, partner)[0], labels
+
+
+@batch.wrong("Your labels look the wrong way round the ring: `partner` says whom image i takes from, not who takes it.")
+def labels_of_the_wrong_partner(images, labels, boxes, partner):
+    return mix_batch(images, labels, boxes, partner)[0], mix_batch(images, labels, boxes, np.argsort(partner))[1]
+
+
+@batch.wrong(
+    "Your window is one row and one column too large: `<=` takes bottom and right in, a slice leaves them out."
+)
+def end_taken_in(images, labels, boxes, partner):
+    mixed, _ = mix_batch(images, labels, boxes + np.array([0, 0, 1, 1]), partner)
+    return mixed, mix_batch(images, labels, boxes, partner)[1]
+
+
+# Exercise 4
+
+fault = quiz(
+    *(NOTEBOOK, 4, "Find the fault", "tell a right implementation from a wrong one by counting"),
+    name="fault",
+    right="B",
+    because="Around (5, 60) the box leaves the image, and the label does not know it.",
+    wrong={
+        "A": "You suspect the source of the window. Count again: whose number fills it, and whose should?",
+        "C": "You suspect the sum. Add the two weights up for any lam, and then look at what they are compared with.",
+    },
+    hints=(
+        "Mix images that are filled with their own number, as in section 7, and print one of them.",
+        "Where does the box about row 5 begin? Which pixels does (1 - lam) count?",
+    ),
+)
+
+
+# Exercise 5
+
+
+def verdict(changes):
+    margin = 2 * np.std(changes, ddof=1) / np.sqrt(len(changes))
+    if abs(np.mean(changes)) <= margin:
+        return "cannot tell"
+    return "helps" if np.mean(changes) > 0 else "hurts"
+
+
+def observe_verdict(answer):
+    for changes in (
+        *([0.10, 0.12, 0.11], [-0.10, -0.12, -0.11], [-0.10, 0.10, 0.01]),
+        *([0.10, 0.02, 0.05], [0.05, 0.01, 0.00], [0.06, 0.02, 0.005], [0.09, 0.03, 0.001]),
+        *([0.11, 0.12, 0.10, -0.01], [-0.05, 0.01, 0.00]),
+    ):
+        yield f"the changes {changes}", answer(np.array(changes))
+
+
+table = Exercise(
+    *(NOTEBOOK, 5, "Read the table", "say whether it helped, from several seeds"),
+    reference=verdict,
+    observe=observe_verdict,
+    hints=(
+        "Three numbers are needed: the mean, the spread, and how many seeds there are.",
+        "`np.std(changes, ddof=1)` is the spread. How far from 0 must the mean be, on either side?",
+    ),
+)
+
+
+@table.right
+def by_t_value(changes):
+    changes = np.asarray(changes)
+    t = changes.mean() / (changes.std(ddof=1) / len(changes) ** 0.5)
+    return "helps" if t > 2 else "hurts" if t < -2 else "cannot tell"
+
+
+@table.wrong(
+    "You looked at the sign of the mean alone. Three tosses of a coin have a mean, too: what is the spread for?"
+)
+def sign_of_the_mean(changes):
+    return "helps" if np.mean(changes) > 0 else "hurts"
+
+
+@table.wrong("You asked whether all seeds agree. Three may agree by luck, and one may stray: compare mean and margin.")
+def all_seeds_agree(changes):
+    return "helps" if min(changes) > 0 else "hurts" if max(changes) < 0 else "cannot tell"
+
+
+def by_margin(margin):
+    """Return an answer that compares the mean with `margin` of the spread and the number of seeds."""
+
+    def answer(changes):
+        mean, limit = np.mean(changes), margin(np.std(changes, ddof=1), len(changes))
+        return "cannot tell" if abs(mean) <= limit else "helps" if mean > 0 else "hurts"
+
+    return answer
+
+
+table.wrong(
+    "Your margin is the spread of single runs. The mean of several runs strays less: what does their number do?",
+    "number of seeds forgotten",
+)(by_margin(lambda spread, count: 2 * spread))
+table.wrong(
+    "You asked for one standard error, not for two. One is passed by luck in a third of all comparisons.",
+    "factor two forgotten",
+)(by_margin(lambda spread, count: spread / count**0.5))
+
+
+@table.wrong("You used NumPy's own spread, which divides by n. Read the exercise again: which `ddof` did it ask for?")
+def spread_divided_by_n(changes):
+    return by_margin(lambda spread, count: 2 * spread / count**0.5 * (1 - 1 / count) ** 0.5)(changes)
+
+
+@table.wrong(
+    "You see gains only. A loss can be as certain as a gain: on which side of 0 did you compare with the margin?"
+)
+def losses_not_seen(changes):
+    found = verdict(changes)
+    return "cannot tell" if found == "hurts" else found

@@ -1,0 +1,174 @@
+"""The teachers' texts speak of notebooks, sections and figures that exist."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = sorted((ROOT / "notebooks" / "text").glob("*.py"))
+
+
+@cache
+def headings(text: Path) -> set[str]:
+    """Return the section headings of a notebook's text, levels two and three."""
+    cells = jupytext.read(text, fmt="py:percent").cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return set(re.findall(r"^###? (.+)$", prose, re.M))
+
+
+@cache
+def discussion() -> dict[str, dict[str, list[str]]]:
+    """Return the questions for the room: notebook -> section -> questions with what to listen for."""
+    found: dict = {}
+    for line in (ROOT / "docs" / "discussion.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            sections = found.setdefault(line[3:], {})
+        elif line.startswith("### "):
+            questions = sections.setdefault(line[4:], [])
+        elif line.startswith("- "):
+            questions.append(line[2:])
+        elif line.startswith("  "):
+            questions[-1] += "\n" + line[2:]
+    return found
+
+
+def test_every_notebook_has_questions_and_no_other():
+    names = {text.stem for text in TEXTS}
+    assert set(discussion()) == names
+
+
+@pytest.mark.parametrize("notebook", discussion())
+def test_questions_stand_under_sections_that_exist_and_say_what_to_listen_for(notebook):
+    sections = discussion()[notebook]
+    assert set(sections) <= headings(ROOT / "notebooks" / "text" / f"{notebook}.py")
+    assert all(sections.values()), "a section without a question"
+    questions = [question for section in sections.values() for question in section]
+    assert 3 <= len(questions) <= 6
+    for question in questions:
+        asked, _, listen = question.partition("\nListen for: ")
+        assert asked.endswith("?"), question
+        assert len(listen) > 40, question
+
+
+@pytest.mark.parametrize("notebook", discussion())
+def test_figures_in_questions_are_those_of_the_notebook(notebook):
+    book = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4)
+    outputs = [output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])]
+    shown = "\n".join([cell.source for cell in book.cells] + outputs)
+    for section in discussion()[notebook].values():
+        for figure in re.findall(r"\d+\.\d\d+", "\n".join(section)):
+            assert re.search(rf"(?<![\d.]){re.escape(figure)}", shown), (
+                f"{figure} is in docs/discussion.md and no longer in {notebook}: change the question with the notebook"
+            )
+
+
+TEACHING = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+
+
+def plans() -> dict[str, tuple[int, list[list[str]]]]:
+    """Return the teaching plans: heading -> minutes there are, rows of the table."""
+    found, minutes = {}, 0
+    for line in TEACHING.splitlines():
+        if heading := re.match(r"##+ (.+)", line):
+            title, length = heading[1], re.search(r"\((\d+) minutes", heading[1])
+            minutes = int(length[1]) if length else minutes if line.startswith("###") else 0
+        elif minutes and re.match(r"\| \d", line):
+            found.setdefault(title, (minutes, []))[1].append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+def text_of(number: str) -> Path:
+    return next(text for text in TEXTS if text.stem.startswith(number))
+
+
+@cache
+def words(text: Path) -> dict[str, int]:
+    """Return how many words of a notebook's text stand in each of its sections, exercises aside."""
+    found: dict[str, int] = {}
+    section, counting = "", False
+    for cell in jupytext.read(text, fmt="py:percent").cells:
+        for part in re.split(r"(?m)^(?=##)", cell.source) if cell.cell_type == "markdown" else [cell.source]:
+            if heading := re.match(r"(###?) (.+)", part):
+                section = heading[2] if heading[1] == "##" else section
+                counting = section not in ("Summary", "References") and not heading[2].startswith("Exercise")
+            if counting:
+                found[section] = found.get(section, 0) + len(part.split())
+    return found
+
+
+def stated_minutes(text: Path, sections: list[str]) -> float:
+    """Return the minutes a notebook states for some of its sections and exercises: for reading by their length."""
+    reading, exercises = map(int, re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8")).groups())
+    counts = words(text)
+    number = sum(heading.startswith("Exercise ") for heading in headings(text))
+    each = [exercises / number if name.startswith("Exercise ") else reading * counts[name] / sum(counts.values())
+            for name in sections]  # fmt: skip
+    return sum(each)
+
+
+def test_there_is_a_plan_for_an_hour_half_a_day_and_two_days():
+    assert list(plans()) == ["One hour (60 minutes)", "Half a day (210 minutes)", "Day 1", "Day 2"]
+
+
+@pytest.mark.parametrize("plan", plans())
+def test_a_plan_fits_into_its_time(plan):
+    minutes, rows = plans()[plan]
+    assert 0.95 * minutes <= sum(int(row[0]) for row in rows) <= minutes
+
+
+@pytest.mark.parametrize("plan", plans())
+def test_a_plan_names_sections_that_exist_and_gives_them_the_time_they_state(plan):
+    for minutes, number, sections, _ in plans()[plan][1]:
+        if number:
+            text, names = text_of(number), sections.split("; ")
+            assert set(names) <= headings(text), set(names) - headings(text)
+            needed = stated_minutes(text, names)
+            assert int(minutes) >= needed, f"{sections}: {minutes} minutes, and {text.stem} states {needed:.1f}"
+
+
+def test_other_sections_the_guide_names_exist():
+    paragraph = TEACHING.split("Other hours that stand alone:")[1].split("\n\n")[0].replace("\n", " ")
+    named = [(part[:2], re.findall(r"\*([^*]+)\*", part)) for part in paragraph.split("notebook ")[1:]]
+    assert len(named) >= 3
+    for number, sections in named:
+        assert sections
+        assert set(sections) <= headings(text_of(number))
+
+
+@pytest.mark.parametrize("page", ["docs/teaching.md", "docs/discussion.md", "README.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "//" not in target:
+            assert not path or (ROOT / page).parent.joinpath(path).exists(), target
+        if anchor and not path:
+            titles = re.findall(r"^#+ (.+)$", text, re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@pytest.mark.parametrize("page", ["docs/teaching.md", "README.md"])
+def test_commands_and_settings_that_are_named_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.S))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = {name for line in re.findall(r"^([a-z][a-z -]*):", makefile, re.M) for name in line.split()}
+    assert set(re.findall(r"\bmake ([a-z][a-z-]+)", code)) <= targets
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "helpers").rglob("*.py"))
+    for setting in re.findall(r"\bCOURSE_[A-Z]+", code):
+        assert f'"{setting}"' in source, setting
+    for option in re.findall(r"(?<![\w-])(--keras-cache|FOR|ONLY|GPU)\b", code):
+        assert option in makefile, option
+
+
+def test_messages_in_the_table_of_troubles_are_those_that_are_shown():
+    for message, shown_by in {
+        "The course's helpers are not installed here": TEXTS[0],
+        "not attempted yet": ROOT / "helpers" / "checking" / "engine.py",
+    }.items():
+        assert message in TEACHING
+        assert message in shown_by.read_text(encoding="utf-8")

@@ -1,0 +1,276 @@
+"""Augmentation: the affine map against TensorFlow's own operation, what is random, and when it acts."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import runtime
+from helpers.augment import (
+    FILLS,
+    FLIPS,
+    RandomAffine,
+    RandomCrop,
+    affine,
+    assert_training_only,
+    changed,
+    keras_stack,
+    random_affine,
+    random_crop,
+    random_flip,
+    sample_affines,
+    warp,
+)
+
+
+def noise(batch=5, height=31, width=45, channels=3, dtype="uint8"):
+    """The hardest image for an interpolation: no two neighbours alike."""
+    return tf.cast(np.random.default_rng(0).integers(0, 256, (batch, height, width, channels)), dtype)
+
+
+def reference(images, affines, fill, value):
+    rows = tf.concat([tf.reshape(affines, [-1, 6]), tf.zeros([len(affines), 2])], axis=1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32), transforms=rows, output_shape=images.shape[1:3],
+        interpolation="BILINEAR", fill_mode=fill.upper(), fill_value=value,
+    )  # fmt: skip
+
+
+def difference(one, other):
+    return float(np.abs(np.asarray(one, "float64") - np.asarray(other, "float64")).max())
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize(("dtype", "rounding"), [("uint8", 0.51), ("float16", 0.07), ("float32", 0.01)])
+def test_warp_equals_tensorflows_own_transform(dtype, rounding, fill):
+    images = noise(dtype=dtype)
+    wild = sample_affines(5, 31, 45, (1, 2), flip="horizontal_and_vertical", rotation=0.5, zoom=0.9, shift=1.0)
+    tame = sample_affines(5, 31, 45, (3, 4), rotation=0.1, zoom=0.1)
+    for affines in (wild, tame):
+        expected = reference(images, affines, fill, 7.0)
+        assert difference(warp(images, affines, fill, 7.0), expected) <= rounding
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    fill=st.sampled_from(FILLS),
+    seed=st.integers(0, 999),
+    shift=st.floats(0, 1),
+)
+def test_warp_of_any_size(height, width, fill, seed, shift):
+    images = noise(2, height, width, 2, "float32")
+    affines = sample_affines(2, height, width, (seed, 0), rotation=0.5, zoom=0.5, shift=shift)
+    works, runtime.xla_works = runtime.xla_works, lambda: False
+    try:
+        warped = warp(images, affines, fill)
+    finally:
+        runtime.xla_works = works
+    assert difference(warped, reference(images, affines, fill, 0.0)) <= 0.01
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_without_xla_the_result_is_the_same(fill, monkeypatch):
+    images = noise(dtype="float32")
+    affines = sample_affines(5, 31, 45, (1, 2), rotation=0.5, zoom=0.5, shift=0.5)
+    compiled = warp(images, affines, fill)
+    monkeypatch.setattr(runtime, "xla_works", lambda: False)
+    assert difference(warp(images, affines, fill), compiled) < 0.01
+
+
+def test_each_part_of_an_affine_map_does_what_its_name_says():
+    images = noise(2, 16, 16)
+    assert np.array_equal(warp(images, affine(16, 16)), images)
+    assert np.array_equal(warp(images, affine(16, 16, mirror_x=True)), images[:, :, ::-1])
+    assert np.array_equal(warp(images, affine(16, 16, mirror_y=True)), images[:, ::-1])
+    assert np.array_equal(warp(images, affine(16, 16, angle=math.pi / 2)), tf.image.rot90(images))
+    moved = warp(images, affine(16, 16, shift_y=3, shift_x=-2), "constant")
+    assert np.array_equal(moved[:, 3:, :-2], images[:, :-3, 2:])
+    assert np.array_equal(moved[:, :3], np.zeros_like(moved[:, :3]))
+    assert affine(4, 4, angle=[0.1, 0.2, 0.3]).shape == (3, 2, 3)
+
+
+def test_zoom_above_one_shows_more():
+    dot = np.zeros((1, 21, 21, 1), "float32")
+    dot[0, 10, 18] = 1
+    nearer = warp(dot, affine(21, 21, zoom=2.0), "constant").numpy()[0, :, :, 0]
+    assert np.unravel_index(nearer.argmax(), nearer.shape) == (10, 14)
+
+
+def test_one_map_is_the_four_in_a_row():
+    """The matrices multiply: unshift, unzoom, unturn, unmirror."""
+    whole = {"angle": 0.3, "zoom": 1.2, "shift_y": 2.0, "shift_x": -3.0, "mirror_y": False, "mirror_x": True}
+    parts = [{"mirror_x": True}, {"angle": 0.3}, {"zoom": 1.2}, {"shift_y": 2.0, "shift_x": -3.0}]
+
+    def square(options):
+        return np.vstack([affine(20, 30, **options)[0], [0, 0, 1]])
+
+    product = np.eye(3)
+    for part in parts:
+        product = product @ square(part)
+    np.testing.assert_allclose(square(whole), product, atol=1e-4)
+
+
+def test_samples_stay_in_their_ranges():
+    maps = sample_affines(2000, 10, 20, (1, 2), flip="none", rotation=0.1, zoom=0.2, shift=0.3).numpy()
+    zoom = np.hypot(maps[:, 0, 0], maps[:, 1, 0])
+    angle = np.arctan2(maps[:, 1, 0], maps[:, 0, 0])
+    assert 0.8 <= zoom.min() < 0.82
+    assert 1.18 < zoom.max() <= 1.2
+    assert 0.6 < np.abs(angle).max() <= 0.2 * math.pi + 1e-6
+    centre = np.linalg.solve(maps[:, :, :2], np.array([[9.5], [4.5]]) - maps[:, :, 2:])[:, :, 0]
+    assert 5.8 < np.abs(centre[:, 0] - 9.5).max() <= 6 + 1e-3
+    assert 2.9 < np.abs(centre[:, 1] - 4.5).max() <= 3 + 1e-3
+    for flip in FLIPS:
+        maps = sample_affines(400, 10, 10, (1, 2), flip=flip, rotation=0.0, zoom=0.0).numpy()
+        for name, sign in (("horizontal", maps[:, 0, 0]), ("vertical", maps[:, 1, 1])):
+            mirrored = (sign < 0).mean()
+            assert 0.4 < mirrored < 0.6 if name in flip else mirrored == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "bfloat16", "float32", "float64"])
+def test_the_same_eagerly_in_a_graph_in_a_pipeline_and_compiled(dtype):
+    images = noise(dtype=dtype)
+    rounding = {"uint8": 1, "float16": 0.2, "bfloat16": 1, "float32": 0.01, "float64": 0.01}[dtype]
+    expected = random_affine(images, (1, 2), shift=0.1)
+    assert (expected.dtype, expected.shape) == (images.dtype, images.shape)
+
+    def step(images):
+        return random_affine(images, (1, 2), shift=0.1)
+
+    unknown = [tf.TensorSpec([None] * 4, dtype)]
+    assert np.array_equal(tf.function(step)(images), expected)
+    assert np.array_equal(tf.function(step, input_signature=unknown)(images), expected)
+    assert np.array_equal(next(iter(tf.data.Dataset.from_tensors(images).map(step))), expected)
+    assert difference(tf.function(step, jit_compile=True)(images), expected) <= rounding
+    assert difference(random_affine(images, (1, 3), shift=0.1), expected) > 20
+
+
+def test_each_image_gets_a_map_of_its_own():
+    same = tf.repeat(noise(1), 8, axis=0)
+    for changed_images in (
+        random_affine(same, (1, 2)),
+        random_crop(same, 20, 20, (1, 2)),
+        random_flip(same, (1, 2), "horizontal_and_vertical"),
+    ):
+        assert len({image.numpy().tobytes() for image in changed_images}) >= 3
+
+
+def test_random_flip_mirrors_half_of_the_images():
+    images = tf.repeat(noise(1, 6, 7), 200, axis=0)
+    flipped = random_flip(images, (1, 2))
+    mirrored = [np.array_equal(image, images[0, :, ::-1]) for image in flipped]
+    untouched = [np.array_equal(image, images[0]) for image in flipped]
+    assert all(a != b for a, b in zip(mirrored, untouched))
+    assert 70 < sum(mirrored) < 130
+    upside_down = random_flip(images, (1, 2), "vertical")
+    assert any(np.array_equal(image, images[0, ::-1]) for image in upside_down)
+    assert np.array_equal(random_flip(images, (1, 2), "none"), images)
+
+
+def test_random_crops_are_windows_from_everywhere():
+    height, width = 9, 11
+    images = tf.repeat(tf.reshape(tf.range(height * width), [1, height, width, 1]), 500, axis=0)
+    crops = random_crop(tf.cast(images, tf.uint8), 7, 6, (1, 2)).numpy()
+    corners = crops[:, 0, 0, 0]
+    assert {(corner // width, corner % width) for corner in corners.tolist()} == {
+        (y, x) for y in range(3) for x in range(6)
+    }
+    window = np.arange(7)[:, None] * width + np.arange(6)
+    assert np.array_equal(crops[:, :, :, 0], corners[:, None, None] + window)
+
+
+def test_a_crop_that_does_nothing_is_refused():
+    for size in [(31, 45), (32, 20), (20, 46)]:
+        with pytest.raises(ValueError, match="cannot be random"):
+            random_crop(noise(), *size, (1, 2))
+
+
+def epochs(dataset):
+    return [[images.numpy().tobytes() for images, _ in dataset] for _ in range(2)]
+
+
+def test_a_pipeline_is_augmented_anew_in_each_batch_and_epoch_and_again_the_same():
+    labels = tf.range(5)
+    dataset = tf.data.Dataset.from_tensors((noise(), labels)).repeat(3)
+    for build in (lambda step: dataset.map(step), lambda step: step.apply(dataset, num_parallel_calls=4)):
+        for step in (RandomAffine, lambda seed: RandomCrop(20, 30, seed)):
+            seen = epochs(build(step(seed=3)))
+            assert len(set(seen[0] + seen[1])) == 6
+            assert seen == epochs(build(step(seed=3)))
+            assert seen != epochs(build(step(seed=4)))
+    for images, untouched in dataset.map(RandomAffine()):
+        assert np.array_equal(untouched, labels)
+        assert images.shape == noise().shape
+    alone = next(iter(tf.data.Dataset.from_tensors(noise()).map(RandomAffine())))
+    assert alone.shape == noise().shape
+    for images, untouched in dataset.map(RandomCrop(20, 30)):
+        assert np.array_equal(untouched, labels)
+        assert images.shape == (5, 20, 30, 3)
+
+
+def test_gradients_reach_the_pixels():
+    images = tf.Variable(noise(2, 8, 9, dtype="float32"))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(warp(images, sample_affines(2, 8, 9, (1, 2))))
+    # Each pixel of the result is a weighted mean of four.
+    np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, images)), 2 * 8 * 9 * 3, rtol=1e-4)
+
+
+def test_the_keras_layers_act_in_training_only():
+    images = noise()
+    found = assert_training_only(keras_stack(), images)
+    assert found.training > 0.5
+    assert found.inference == 0
+    model = keras.Sequential([keras.Input((31, 45, 3)), keras_stack(flip="horizontal_and_vertical", seed=4)])
+    assert changed(model, images).training > 0.5
+
+
+def test_the_stack_holds_what_was_asked_for():
+    kinds = [type(layer).__name__ for layer in keras_stack().layers]
+    assert kinds == ["RandomFlip", "RandomRotation", "RandomZoom"]
+    assert [type(layer).__name__ for layer in keras_stack("none", 0, 0.2).layers] == ["RandomZoom"]
+    images = noise(dtype="float32")
+    assert np.array_equal(keras_stack(seed=1)(images, training=True), keras_stack(seed=1)(images, training=True))
+    assert not np.array_equal(keras_stack(seed=1)(images, training=True), keras_stack(seed=2)(images, training=True))
+
+
+def test_an_augmentation_that_acts_at_the_wrong_time_is_found():
+    images = noise()
+    with pytest.raises(AssertionError, match="no pixel in training"):
+        assert_training_only(keras.layers.Identity(), images)
+    with pytest.raises(AssertionError, match="in inference"):
+        assert_training_only(lambda batch, training: batch + 1, images)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"flip": "sideways"}, ValueError, "flip"),
+        ({"rotation": 0.7}, ValueError, "rotation"),
+        ({"rotation": -0.1}, ValueError, "rotation"),
+        ({"zoom": 1.0}, ValueError, "zoom"),
+        ({"shift": float("nan")}, ValueError, "shift"),
+        ({"shift": "far"}, TypeError, "shift"),
+        ({"fill": "mirror"}, ValueError, "fill"),
+    ],
+)
+def test_bad_options_are_refused(change, error, words):
+    with pytest.raises(error, match=words):
+        random_affine(noise(), (1, 2), **change)
+    with pytest.raises(error, match=words):
+        RandomAffine(**change)
+
+
+def test_bad_images_are_refused():
+    with pytest.raises(ValueError, match=r"Dataset\.batch"):
+        random_affine(noise()[0], (1, 2))
+    with pytest.raises(TypeError, match="uint8"):
+        random_flip(tf.cast(noise(), tf.int32), (1, 2))
+    with pytest.raises(ValueError, match="pair"):
+        random_affine(noise(), 7)
