@@ -1,7 +1,8 @@
 """The one affine transform against three Keras layers in a row, and against TensorFlow's own transform.
 
-All turn, zoom and mirror the same batch at random. Every function runs in turn, many times; ratios of medians within
-one run hold on a busy machine, and those of processor time best. Also: that the fast transform is right.
+All turn, zoom and mirror the same batch at random. Every function runs in turn, many times;
+ratios of medians within one run hold on a busy machine, and those of processor time best. Also:
+that the fast transform is right.
 """
 
 from timing import Table, arguments, claim, interleaved, report  # first: it quiets TensorFlow
@@ -36,9 +37,15 @@ def compare(images, repeats):
         "random flip by tf.where": lambda images: random_flip(images, SEED),
     }
     for layer in stack.layers:
-        functions[f"keras.layers.{type(layer).__name__}"] = lambda images, layer=layer: layer(images, training=True)
-    graphs = {name: tf.function(function, autograph=False) for name, function in functions.items()}
-    return interleaved({name: lambda graph=graph: graph(images) for name, graph in graphs.items()}, repeats)
+        functions[f"keras.layers.{type(layer).__name__}"] = lambda images, layer=layer: layer(
+            images, training=True
+        )
+    graphs = {
+        name: tf.function(function, autograph=False) for name, function in functions.items()
+    }
+    return interleaved(
+        {name: lambda graph=graph: graph(images) for name, graph in graphs.items()}, repeats
+    )
 
 
 def main():
@@ -48,7 +55,9 @@ def main():
     rng = np.random.default_rng(0)
     for dtype in ("float32", "uint8"):
         for count in options.batch:
-            images = tf.constant(rng.integers(0, 256, (count, options.size, options.size, 3)).astype(dtype))
+            images = tf.constant(
+                rng.integers(0, 256, (count, options.size, options.size, 3)).astype(dtype)
+            )
             timings = compare(images, options.repeats)
             what = f"{count} x {options.size} x {options.size} x 3, {dtype}"
             table.show(f"one image of {what}", timings, "one affine", per=count)
@@ -59,7 +68,9 @@ def main():
     error = float(tf.reduce_max(tf.abs(warp(images, maps) - own_transform(images))))
     print(f"\nworst difference from TensorFlow's transform, of noise in 0 ... 255: {error:.1e}")
     table.rows.append({"group": "error", "name": "one affine", "error": error})
-    claims.append(claim("worst difference from TensorFlow's transform, in 255", error, at_most=0.05))
+    claims.append(
+        claim("worst difference from TensorFlow's transform, in 255", error, at_most=0.05)
+    )
     report(table.rows, options, claims)
 
 

@@ -1,12 +1,14 @@
 """What the tuned input pipeline costs per image, beside the limit, the pipeline of the notes, and PyTorch with PIL.
 
-    python benchmarks/input_pipeline.py                     the bundled drawings, written out as JPEG files
-    python benchmarks/input_pipeline.py FOLDER              your own photographs, one sub-folder per class
+    python benchmarks/input_pipeline.py                     the bundled drawings, written out as
+    JPEG files python benchmarks/input_pipeline.py FOLDER              your own photographs, one
+    sub-folder per class
 
-All read the same JPEG files from the disk, decode them, resize to a square and hand out batches of 32. The random ones
-also cut a window of 7/8 of the side at a random place and mirror half of the images. The measure is processor time per
-image, all threads added up: the time on the clock wanders with whatever else the machine does. Repeats of all
-pipelines are interleaved and medians are taken.
+All read the same JPEG files from the disk, decode them, resize to a square and hand out batches
+of 32. The random ones also cut a window of 7/8 of the side at a random place and mirror half of
+the images. The measure is processor time per image, all threads added up: the time on the clock
+wanders with whatever else the machine does. Repeats of all pipelines are interleaved and
+medians are taken.
 """
 
 from __future__ import annotations
@@ -41,9 +43,13 @@ def limit(paths: tuple[str, ...], size: int) -> Epoch:
     """Decode and resize in parallel, and nothing else."""
 
     def load(path: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(tf.io.decode_jpeg(tf.io.read_file(path), channels=3), [size, size])
+        return tf.image.resize(
+            tf.io.decode_jpeg(tf.io.read_file(path), channels=3), [size, size]
+        )
 
-    dataset = tf.data.Dataset.from_tensor_slices(list(paths)).map(load, num_parallel_calls=AUTOTUNE)
+    dataset = tf.data.Dataset.from_tensor_slices(list(paths)).map(
+        load, num_parallel_calls=AUTOTUNE
+    )
     return lambda: dataset.batch(BATCH).prefetch(AUTOTUNE)
 
 
@@ -63,7 +69,9 @@ def notes(folder: Path, size: int) -> Epoch:
         image = tf.image.random_crop(image, [size, size, 3])
         return tf.image.random_flip_left_right(image), label
 
-    dataset = loaded.unbatch().map(vary, num_parallel_calls=AUTOTUNE).batch(BATCH).prefetch(AUTOTUNE)
+    dataset = (
+        loaded.unbatch().map(vary, num_parallel_calls=AUTOTUNE).batch(BATCH).prefetch(AUTOTUNE)
+    )
     return lambda: dataset
 
 
@@ -72,7 +80,9 @@ def tuned(data: ImageData, *, varied: bool, cache: bool = False, warm: bool = Fa
 
     def build() -> tf.data.Dataset:
         crop = CROP if varied else None
-        return data.batches("train", BATCH, one_hot=True, random_crop=crop, random_flip=varied, cache=cache)
+        return data.batches(
+            "train", BATCH, one_hot=True, random_crop=crop, random_flip=varied, cache=cache
+        )
 
     if not warm:
         return build
@@ -107,14 +117,22 @@ def torch_pil(paths: tuple[str, ...], size: int, *, varied: bool) -> Epoch | Non
                 left, top = (image.width - side) // 2, (image.height - side) // 2
                 if varied:
                     window = int(side * CROP)
-                    left, top = left + random.randint(0, side - window), top + random.randint(0, side - window)
+                    left, top = (
+                        left + random.randint(0, side - window),
+                        top + random.randint(0, side - window),
+                    )
                     side = window
-                image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+                image = image.resize(
+                    (size, size),
+                    Image.Resampling.BILINEAR,
+                    (left, top, left + side, top + side),
+                )
                 if varied and random.random() < 0.5:
                     image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
                 return torch.from_numpy(np.array(image)), label
 
-    # Workers would be other processes, whose processor time this one cannot add up while they live.
+    # Workers would be other processes, whose processor time this one cannot add up while they
+    # live.
     loader = torch.utils.data.DataLoader(Photographs(), BATCH, shuffle=True, num_workers=0)
     return lambda: loader
 
@@ -177,10 +195,23 @@ def compare(folder: Path, size: int, repeats: int) -> tuple[int, dict[str, dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help="one sub-folder of JPEGs per class (default: bundled)")
-    parser.add_argument("--image-size", type=int, help="height and width (default 224, for the bundled drawings 160)")
-    parser.add_argument("--repeats", type=int, default=5, help="measured repeats of each pipeline (default 5)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        help="one sub-folder of JPEGs per class (default: bundled)",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        help="height and width (default 224, for the bundled drawings 160)",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="measured repeats of each pipeline (default 5)"
+    )
     parser.add_argument("--json", type=Path, help="write the same figures to this file")
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -193,20 +224,27 @@ def main() -> None:
 
     cpu = {name: figures["cpu_ms_per_image"] for name, figures in medians.items()}
     ratios = {
-        "first epoch / limit (aim: at most 1.1)": cpu["tuned, first epoch"] / cpu["limit: decode and resize only"],
+        "first epoch / limit (aim: at most 1.1)": cpu["tuned, first epoch"]
+        / cpu["limit: decode and resize only"],
         "notes / tuned, random crop (aim: at least 1.5)": cpu["notes, random crop and flip"]
         / cpu["tuned, random crop and flip"],
-        "notes / tuned, later epochs with cache (aim: at least 6)": cpu["notes, random crop and flip"]
+        "notes / tuned, later epochs with cache (aim: at least 6)": cpu[
+            "notes, random crop and flip"
+        ]
         / cpu["tuned, cache, later epochs"],
     }
     if "torch + PIL" in cpu:
-        ratios["torch + PIL / tuned, first epoch"] = cpu["torch + PIL"] / cpu["tuned, first epoch"]
+        ratios["torch + PIL / tuned, first epoch"] = (
+            cpu["torch + PIL"] / cpu["tuned, first epoch"]
+        )
     print(f"{count} JPEG files -> {size}x{size}, Python {sys.version.split()[0]}, ", end="")
     print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores, {given.repeats} repeats\n")
     print(f"{'pipeline':36s} {'CPU ms/image':>12s} {'images/s':>9s} {'to limit':>9s}")
     for name, figures in medians.items():
         relative = figures["cpu_ms_per_image"] / cpu["limit: decode and resize only"]
-        print(f"{name:36s} {cpu[name]:12.3f} {figures['images_per_second']:9.0f} {relative:8.2f}x")
+        print(
+            f"{name:36s} {cpu[name]:12.3f} {figures['images_per_second']:9.0f} {relative:8.2f}x"
+        )
     print()
     for name, ratio in ratios.items():
         print(f"{name:58s} {ratio:6.2f}")

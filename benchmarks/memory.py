@@ -1,8 +1,9 @@
 """Measure the memory a learner takes: JupyterLab's server at rest, and each notebook's kernel at its highest.
 
-Every notebook of the course runs once in the quick profile on the bundled data, in a fresh kernel. Counted is the
-resident memory of the process and of all that it started, sampled five times a second; the files of a library that
-several kernels share on one machine are counted in each of them.
+Every notebook of the course runs once in the quick profile on the bundled data, in a fresh
+kernel. Counted is the resident memory of the process and of all that it started, sampled five
+times a second; the files of a library that several kernels share on one machine are counted in
+each of them.
 """
 
 from __future__ import annotations
@@ -49,15 +50,23 @@ def highest_of(notebook: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument(
-        "only", nargs="*", default=[""], help="a notebook's number or the start of its name; all of them"
+        "only",
+        nargs="*",
+        default=[""],
+        help="a notebook's number or the start of its name; all of them",
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     os.environ.update(QUICK)
-    notebooks = [path for only in options.only for path in sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))]
+    notebooks = [
+        path for only in options.only for path in sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))
+    ]
     if not notebooks:
         parser.error(f"no notebook starts with {options.only!r}; see {NOTEBOOKS}")
-    jobs = {"server at rest": server_at_rest, **{path.stem: partial(highest_of, path) for path in notebooks}}
+    jobs = {
+        "server at rest": server_at_rest,
+        **{path.stem: partial(highest_of, path) for path in notebooks},
+    }
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COURSE_OUTPUT"] = folder

@@ -1,7 +1,8 @@
 """Train the bundled backbone to tell drawn things apart, none of them a flower.
 
-Run with no arguments to write `backbone.weights.h5` beside this file. The pictures come from `things.py`, which holds
-the pretext task; they are drawn once, kept in memory and never written.
+Run with no arguments to write `backbone.weights.h5` beside this file. The pictures come from
+`things.py`, which holds the pretext task; they are drawn once, kept in memory and never
+written.
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ def main(path: Path = Path(__file__).parent / "backbone.weights.h5") -> None:
     held = count // 10
 
     def varied(image, label):
-        return tf.image.random_flip_left_right(tf.image.random_crop(image, (CROP, CROP, 3), seed=1), seed=2), label
+        return tf.image.random_flip_left_right(
+            tf.image.random_crop(image, (CROP, CROP, 3), seed=1), seed=2
+        ), label
 
-    train = tf.data.Dataset.from_tensor_slices((images[held:], classes[held:])).shuffle(count, seed=SEED)
+    train = tf.data.Dataset.from_tensor_slices((images[held:], classes[held:])).shuffle(
+        count, seed=SEED
+    )
     train = train.map(varied).batch(32, drop_remainder=True).prefetch(2)
     margin = (SIZE - CROP) // 2
     test = images[:held, margin : margin + CROP, margin : margin + CROP], classes[:held]

@@ -1,6 +1,7 @@
 """Draw the bundled flowers: five classes, 192x192 JPEG, in the TFRecord layout of the flowers competition.
 
-Run with no arguments to write `flowers/` beside this file. Every picture depends on its split and index alone.
+Run with no arguments to write `flowers/` beside this file. Every picture depends on its split
+and index alone.
 """
 
 from __future__ import annotations
@@ -280,7 +281,11 @@ def draw(label: int, rng: np.random.Generator) -> np.ndarray:
         return render(cloud, size, light, sun, shade)
 
     # One bloom near by, a few, or many far off.
-    views = [(1, 0.72, 1.0), (int(rng.integers(2, 4)), 0.4, 0.6), (int(rng.integers(5, 9)), 0.22, 0.3)]
+    views = [
+        (1, 0.72, 1.0),
+        (int(rng.integers(2, 4)), 0.4, 0.6),
+        (int(rng.integers(5, 9)), 0.22, 0.3),
+    ]
     count, low, high = views[rng.choice(3, p=[0.72, 0.21, 0.07])]
     kinds = 1 + (count > 1 and rng.random() < 0.4)
     colours = [COLOURS[rng.choice(list(COLOURS), p=WEIGHTS[name])] for _ in range(kinds)]
@@ -289,7 +294,9 @@ def draw(label: int, rng: np.random.Generator) -> np.ndarray:
     for _ in range(count):
         size = rng.uniform(low, high) * (0.72 if name == "tulips" else 1)
         spots = rng.uniform(-0.85, 0.85, (12, 2)) * (0.3 if count == 1 else 1)
-        gaps = [min((np.hypot(*(spot - other)) for other in places), default=1) for spot in spots]
+        gaps = [
+            min((np.hypot(*(spot - other)) for other in places), default=1) for spot in spots
+        ]
         x, y = spots[int(np.argmax(gaps))]
         places.append((x, y))
         if rng.random() < sideways:
@@ -301,27 +308,35 @@ def draw(label: int, rng: np.random.Generator) -> np.ndarray:
         at = (x, y, rng.uniform(-0.3, 0.2))
         head = FLOWERS[name](rng, px, size, colours[rng.integers(len(colours))])
         heads.append(head.placed(facing(axis, rng.uniform(0, 2 * np.pi)), at))
-        extras.append(stem(rng, px, at, axis, size, 0.016 + 0.045 * size * rng.uniform(0.6, 1.3)))
+        extras.append(
+            stem(rng, px, at, axis, size, 0.016 + 0.045 * size * rng.uniform(0.6, 1.3))
+        )
 
     extras += foliage(rng, px, name, int(rng.integers(0, 5)))
     # What lies far behind is out of focus: half the resolution is enough.
     far = px / 2
     picture = backdrop(rng, SIZE)
     if rng.random() < 0.6:
-        picture = stack(picture, show(grass(rng, far, int(rng.integers(10, 40))), SIZE), rng.uniform(1, 3.5))
+        picture = stack(
+            picture, show(grass(rng, far, int(rng.integers(10, 40))), SIZE), rng.uniform(1, 3.5)
+        )
     if rng.random() < 0.4:
         leaves = foliage(rng, far, CLASSES[rng.integers(5)], 4)
         picture = stack(picture, show(join(leaves), SIZE), rng.uniform(1.5, 4.5))
     picture = picture.repeat(2, 0).repeat(2, 1) * rng.uniform(0.5, 0.75)
     picture = stack(picture, show(join(heads + extras)), rng.choice([0.0, 0.8]))
     if rng.random() < 0.25:
-        picture = stack(picture, show(grass(rng, px, int(rng.integers(2, 6)), 1.5)), rng.uniform(1, 5))
+        picture = stack(
+            picture, show(grass(rng, px, int(rng.integers(2, 6)), 1.5)), rng.uniform(1, 5)
+        )
     return develop(rng, picture)
 
 
 def labels(split: str) -> np.ndarray:
     """The class of every picture of a split, balanced and in no order; the only answer sheet of the test split."""
-    return np.random.default_rng([*split.encode(), COUNTS[split]]).permutation(np.arange(COUNTS[split]) % len(CLASSES))
+    return np.random.default_rng([*split.encode(), COUNTS[split]]).permutation(
+        np.arange(COUNTS[split]) % len(CLASSES)
+    )
 
 
 def picture(split: str, index: int) -> np.ndarray:
@@ -350,8 +365,12 @@ def example(split: str, index: int, image: bytes) -> bytes:
 
     features = {"image": text(image), "id": text(identity(split, index).encode())}
     if split != "test":
-        features["class"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(labels(split)[index])]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+        features["class"] = tf.train.Feature(
+            int64_list=tf.train.Int64List(value=[int(labels(split)[index])])
+        )
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(
+        deterministic=True
+    )
 
 
 def _encoded(job: tuple[str, int]) -> bytes:

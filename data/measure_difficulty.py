@@ -1,6 +1,7 @@
 """Measure how hard the bundled sets are: prints the table of the data card.
 
-Run with no arguments: three seeds of every way to learn, the flowers at 96x96. `--seeds 1` gives a quick look.
+Run with no arguments: three seeds of every way to learn, the flowers at 96x96. `--seeds 1`
+gives a quick look.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ IDX = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 def read(split: str) -> tuple[np.ndarray, np.ndarray]:
     """All pictures of a split at 96x96, uint8, and their classes."""
-    files = sorted(map(str, (FOLDER / "flowers" / "tfrecords-jpeg-192x192" / split).glob("*.tfrec")))
-    features = {"image": tf.io.FixedLenFeature([], tf.string), "class": tf.io.FixedLenFeature([], tf.int64)}
+    files = sorted(
+        map(str, (FOLDER / "flowers" / "tfrecords-jpeg-192x192" / split).glob("*.tfrec"))
+    )
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "class": tf.io.FixedLenFeature([], tf.int64),
+    }
     images, classes = [], []
     for record in tf.data.TFRecordDataset(files):
         fields = tf.io.parse_single_example(record, features)
@@ -43,8 +49,12 @@ def read(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def read_fashion(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Pictures and classes of a split of the fashion set."""
-    images, classes = (gzip.decompress((FOLDER / "fashion" / f"{split}-{end}.gz").read_bytes()) for end in IDX)
-    return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(classes, np.uint8, offset=8)
+    images, classes = (
+        gzip.decompress((FOLDER / "fashion" / f"{split}-{end}.gz").read_bytes()) for end in IDX
+    )
+    return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(
+        classes, np.uint8, offset=8
+    )
 
 
 def colours(images: np.ndarray) -> np.ndarray:
@@ -55,7 +65,9 @@ def colours(images: np.ndarray) -> np.ndarray:
 
 def augmentation() -> keras.Sequential:
     """Flip, rotation by up to 36 degrees, zoom by up to 20 %."""
-    return keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.2)])
+    return keras.Sequential(
+        [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.2)]
+    )
 
 
 def cnn(augment: bool) -> keras.Model:
@@ -63,12 +75,24 @@ def cnn(augment: bool) -> keras.Model:
     blocks = [
         part
         for width in (16, 32, 64)
-        for part in (layers.Conv2D(width, 3, padding="same", activation="relu"), layers.MaxPooling2D())
+        for part in (
+            layers.Conv2D(width, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+        )
     ]
     front = [augmentation()] if augment else []
     middle = [layers.Dropout(0.2)] if augment else []
     head = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(CLASSES)]
-    return keras.Sequential([keras.Input((SIZE, SIZE, 3)), *front, layers.Rescaling(1 / 255), *blocks, *middle, *head])
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            *front,
+            layers.Rescaling(1 / 255),
+            *blocks,
+            *middle,
+            *head,
+        ]
+    )
 
 
 def transfer(weights: Path) -> tuple[keras.Model, keras.Model]:
@@ -90,20 +114,32 @@ def fit(model: keras.Model, rate: float, epochs: int, data: tuple) -> tuple[floa
     return tuple(model.evaluate(*split, verbose=0)[1] for split in ((x, y), (x_val, y_val)))
 
 
-def measure(seed: int, data: tuple, fashion: tuple, weights: Path) -> dict[str, tuple[float, float]]:
+def measure(
+    seed: int, data: tuple, fashion: tuple, weights: Path
+) -> dict[str, tuple[float, float]]:
     """Train and test accuracy of every way to learn, for one seed."""
     keras.utils.set_random_seed(seed)
     rows = {"flowers, CNN from scratch, 20 epochs": fit(cnn(False), 1e-3, 20, data)}
-    rows["flowers, the same with augmentation and dropout, 40 epochs"] = fit(cnn(True), 1e-3, 40, data)
+    rows["flowers, the same with augmentation and dropout, 40 epochs"] = fit(
+        cnn(True), 1e-3, 40, data
+    )
     model, backbone = transfer(weights)
     rows["flowers, bundled backbone frozen, 20 epochs"] = fit(model, 3e-3, 20, data)
     backbone.trainable = True
     rows["flowers, then fine-tuned, 10 epochs"] = fit(model, 3e-4, 10, data)
     forest = RandomForestClassifier(300, random_state=seed).fit(colours(data[0][0]), data[0][1])
-    rows["flowers, random forest on colours alone"] = tuple(forest.score(colours(x), y) for x, y in data)
-    dense = [layers.Dense(100, activation="relu"), layers.Dense(30, activation="relu"), layers.Dense(10)]
+    rows["flowers, random forest on colours alone"] = tuple(
+        forest.score(colours(x), y) for x, y in data
+    )
+    dense = [
+        layers.Dense(100, activation="relu"),
+        layers.Dense(30, activation="relu"),
+        layers.Dense(10),
+    ]
     front = [keras.Input((28, 28)), layers.Rescaling(1 / 255), layers.Flatten()]
-    rows["fashion, dense 784-100-30-10, 10 epochs"] = fit(keras.Sequential(front + dense), 1e-3, 10, fashion)
+    rows["fashion, dense 784-100-30-10, 10 epochs"] = fit(
+        keras.Sequential(front + dense), 1e-3, 10, fashion
+    )
     return rows
 
 
@@ -115,11 +151,18 @@ def main() -> None:
     options = parser.parse_args()
     data, fashion = (read("train"), read("val")), (read_fashion("train"), read_fashion("t10k"))
     runs = [measure(seed, data, fashion, options.weights) for seed in range(options.seeds)]
-    print(f"| mean (lowest-highest) of {options.seeds} seeds | train accuracy | accuracy on held-back pictures |")
+    print(
+        f"| mean (lowest-highest) of {options.seeds} seeds | train accuracy | accuracy on "
+        "held-back pictures |"
+    )
     print("|---|---|---|")
     for name in runs[0]:
         columns = np.array([run[name] for run in runs]).T
-        print(f"| {name} | " + " | ".join(f"{c.mean():.3f} ({c.min():.3f}-{c.max():.3f})" for c in columns) + " |")
+        print(
+            f"| {name} | "
+            + " | ".join(f"{c.mean():.3f} ({c.min():.3f}-{c.max():.3f})" for c in columns)
+            + " |"
+        )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def paint_of(rng: Rng) -> Callable:
 
     def paint(u, v, blade=0):
         u, v = u + 0 * v, v + 0 * u
-        stripes, spots = np.sin(often * u * np.pi) > 0, np.sin(often * u * 3) * np.sin(often * v * 2) > 0.4
+        stripes, spots = (
+            np.sin(often * u * np.pi) > 0,
+            np.sin(often * u * 3) * np.sin(often * v * 2) > 0.4,
+        )
         colour = mix(one, two, [0.3 * u, u, 0.8 * stripes, 0.8 * spots][kind])
         return colour[None] if np.ndim(blade) else colour
 
@@ -64,10 +67,24 @@ def paint_of(rng: Rng) -> Callable:
 def turned(rng: Rng, radii: list[float], heights: list[float]) -> Cloud:
     """A thing of the potter's wheel from a few knots of its outline."""
     knots = np.linspace(0, 1, len(radii))
-    return revolve(PX, lambda t: np.interp(t, knots, radii), lambda t: np.interp(t, knots, heights), paint_of(rng), 0.6)
+    return revolve(
+        PX,
+        lambda t: np.interp(t, knots, radii),
+        lambda t: np.interp(t, knots, heights),
+        paint_of(rng),
+        0.6,
+    )
 
 
-def ring(rng: Rng, count: int, length: float, width: float, lift: float, profile: Callable = oval, **more) -> Cloud:
+def ring(
+    rng: Rng,
+    count: int,
+    length: float,
+    width: float,
+    lift: float,
+    profile: Callable = oval,
+    **more,
+) -> Cloud:
     """Equal blades in a circle."""
     return blades(PX, around(count), length, width, lift, paint_of(rng), profile, **more)
 
@@ -309,8 +326,15 @@ def draw(label: int, rng: Rng) -> np.ndarray:
         axis = (rng.normal(0, 0.45), rng.normal(0.2, 0.45), 1.0)
         if make in UPRIGHT and rng.random() < 0.8:
             axis = (rng.normal(0, 0.4), 1.0, rng.normal(0.3, 0.4))
-        turn, size = facing(axis, rng.uniform(0, 2 * np.pi)), rng.uniform(0.8, 1.25) / count**0.5
-        shapes.append(make(rng).placed(turn, rng.uniform(-1, 1, 3) * [0.6, 0.6, 0.2] * (0.5 + count / 4), size))
+        turn, size = (
+            facing(axis, rng.uniform(0, 2 * np.pi)),
+            rng.uniform(0.8, 1.25) / count**0.5,
+        )
+        shapes.append(
+            make(rng).placed(
+                turn, rng.uniform(-1, 1, 3) * [0.6, 0.6, 0.2] * (0.5 + count / 4), size
+            )
+        )
     # Stalks and leaves beside every kind of thing, so that they tell nothing.
     if rng.random() < 0.5:
         paths = rng.normal(0, 0.7, (int(rng.integers(1, 5)), 3, 3)) + np.array(
@@ -318,14 +342,28 @@ def draw(label: int, rng: Rng) -> np.ndarray:
         )
         shapes.append(tubes(PX, paths, rng.uniform(0.01, 0.05), leaf_green(rng)))
     if rng.random() < 0.4:
-        turns, length, lift = rng.uniform(0, 6.3, 3), rng.uniform(0.4, 1.2), rng.uniform(0.1, 1.0)
+        turns, length, lift = (
+            rng.uniform(0, 6.3, 3),
+            rng.uniform(0.4, 1.2),
+            rng.uniform(0.1, 1.0),
+        )
         leaves = blades(PX, turns, length, 0.2, lift, leaf_green(rng), cup=0.6)
-        shapes.append(leaves.placed(facing((0, 1, 0.3)), (rng.uniform(-1, 1), rng.uniform(-1.2, 0), -0.7)))
+        shapes.append(
+            leaves.placed(facing((0, 1, 0.3)), (rng.uniform(-1, 1), rng.uniform(-1.2, 0), -0.7))
+        )
 
     picture = backdrop(rng, SIZE).repeat(2, 0).repeat(2, 1) * rng.uniform(0.5, 0.85)
     if rng.random() < 0.5:
-        picture = stack(picture, render(grass(rng, PX, 15), CANVAS, light, sun, shade), rng.uniform(1, 4))
-    picture = stack(picture, render(join(shapes), CANVAS, light, sun, shade), rng.choice([0.0, 0.6]))
+        picture = stack(
+            picture, render(grass(rng, PX, 15), CANVAS, light, sun, shade), rng.uniform(1, 4)
+        )
+    picture = stack(
+        picture, render(join(shapes), CANVAS, light, sun, shade), rng.choice([0.0, 0.6])
+    )
     if rng.random() < 0.3:
-        picture = stack(picture, render(grass(rng, PX, 5, 1.5), CANVAS, light, sun, shade), rng.uniform(1, 3))
+        picture = stack(
+            picture,
+            render(grass(rng, PX, 5, 1.5), CANVAS, light, sun, shade),
+            rng.uniform(1, 3),
+        )
     return develop(rng, picture)

@@ -1,9 +1,9 @@
 """Augmentation three ways: Keras layers for a model, `tf.image` steps for a pipeline, and one fast affine transform.
 
-Flip, rotation, zoom and shift are all affine: each maps a pixel of the result to the place in the image where its
-value comes from, and four such maps in a row are one. `random_affine` draws that one map for every image
-(`sample_affines`) and reads each pixel once (`warp`), where three Keras layers read and blur the batch three times.
-See notebook 07.
+Flip, rotation, zoom and shift are all affine: each maps a pixel of the result to the place in
+the image where its value comes from, and four such maps in a row are one. `random_affine` draws
+that one map for every image (`sample_affines`) and reads each pixel once (`warp`), where three
+Keras layers read and blur the batch three times. See notebook 07.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ FILLS = ("reflect", "nearest", "constant")
 
 
 def keras_stack(
-    flip: str = "horizontal", rotation: float = 0.1, zoom: float = 0.1, seed: int = 0, fill: str = "reflect"
+    flip: str = "horizontal",
+    rotation: float = 0.1,
+    zoom: float = 0.1,
+    seed: int = 0,
+    fill: str = "reflect",
 ) -> keras.Sequential:
     """Keras' RandomFlip, RandomRotation and RandomZoom in a row: to put first in a model, or to map over batches.
 
-    As layers they act in training only. For the parameters see `sample_affines`; `rotation=0` leaves the layer out,
-    and so do `flip="none"` and `zoom=0`.
+    As layers they act in training only. For the parameters see `sample_affines`; `rotation=0`
+    leaves the layer out, and so do `flip="none"` and `zoom=0`.
     """
     import keras
 
@@ -62,13 +66,16 @@ def random_crop(images: Any, height: int, width: int, seed: Any) -> tf.Tensor:
     Raises
     ------
     ValueError
-        The window does not fit, or is as large as the image: then every crop is the whole image and nothing is random.
+        The window does not fit, or is as large as the image: then every crop is the whole image
+        and nothing is random.
     """
     import tensorflow as tf
 
     images = checks.check_images(images)
     full = images.shape[1:3]
-    if full.is_fully_defined() and (height > full[0] or width > full[1] or full.as_list() == [height, width]):
+    if full.is_fully_defined() and (
+        height > full[0] or width > full[1] or full.as_list() == [height, width]
+    ):
         raise ValueError(
             f"a crop of {height}x{width} from images of {full[0]}x{full[1]} cannot be random: "
             "crop to a smaller size, or resize the images to a larger one first"
@@ -93,7 +100,8 @@ def affine(
 ) -> tf.Tensor:
     """One map per image for mirroring, turning, zooming and shifting it about its centre, in this order.
 
-    The map leads from a pixel (x, y) of the result back to a place in the image: [x', y'] = map @ [x, y, 1].
+    The map leads from a pixel (x, y) of the result back to a place in the image: [x', y'] = map
+    @ [x, y, 1].
 
     Parameters
     ----------
@@ -113,7 +121,8 @@ def affine(
     Returns
     -------
     tf.Tensor
-        [batch, 2, 3] float32; the first six numbers of a row of `transforms` in `ImageProjectiveTransformV3`.
+        [batch, 2, 3] float32; the first six numbers of a row of `transforms` in
+        `ImageProjectiveTransformV3`.
     """
     import tensorflow as tf
 
@@ -129,7 +138,10 @@ def affine(
         start = middle - along_x * from_x - along_y * from_y
         return tf.stack([along_x + 0 * start, along_y + 0 * start, start], axis=-1)
 
-    rows = row(sign_x * cosine, -sign_x * sine, middle_x), row(sign_y * sine, sign_y * cosine, middle_y)
+    rows = (
+        row(sign_x * cosine, -sign_x * sine, middle_x),
+        row(sign_y * sine, sign_y * cosine, middle_y),
+    )
     return tf.cast(tf.stack(rows, axis=1), tf.float32)
 
 
@@ -153,7 +165,8 @@ def sample_affines(
     seed
         Pair of integers.
     flip
-        "none", "horizontal", "vertical" or "horizontal_and_vertical", each way with chance one half.
+        "none", "horizontal", "vertical" or "horizontal_and_vertical", each way with chance one
+        half.
     rotation
         Share of a full turn, in [0, 0.5]: 0.1 turns by up to 36 degrees either way.
     zoom
@@ -183,10 +196,13 @@ def sample_affines(
     )
 
 
-def warp(images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0.0) -> tf.Tensor:
+def warp(
+    images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0.0
+) -> tf.Tensor:
     """Read each pixel of the result from where its image's map points to, between four pixels linearly.
 
-    Equal to `tf.raw_ops.ImageProjectiveTransformV3` (bilinear) up to rounding, and several times faster.
+    Equal to `tf.raw_ops.ImageProjectiveTransformV3` (bilinear) up to rounding, and several
+    times faster.
 
     Parameters
     ----------
@@ -195,7 +211,8 @@ def warp(images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0
     affines
         [batch, 2, 3], as from `affine`.
     fill
-        What lies outside the image: its mirror image ("reflect"), its edge ("nearest") or `fill_value` ("constant").
+        What lies outside the image: its mirror image ("reflect"), its edge ("nearest") or
+        `fill_value` ("constant").
 
     Returns
     -------
@@ -206,7 +223,9 @@ def warp(images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0
 
     images = checks.check_images(images)
     _check_factors("none", 0.0, 0.0, 0.0, fill)
-    return runtime.like(_warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images)
+    return runtime.like(
+        _warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images
+    )
 
 
 @runtime.compiled
@@ -218,7 +237,10 @@ def _warp(images, affines, fill, fill_value):
     wide = tf.float64 if images.dtype == tf.float64 else tf.float32
     x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
     to_x, to_y = (affines[:, i, :, None, None] for i in range(2))
-    x, y = (_fold(to[:, 0] * x + to[:, 1] * y + to[:, 2], n, fill) for to, n in ((to_x, width), (to_y, height)))
+    x, y = (
+        _fold(to[:, 0] * x + to[:, 1] * y + to[:, 2], n, fill)
+        for to, n in ((to_x, width), (to_y, height))
+    )
     left, top = tf.floor(x), tf.floor(y)
     across, down = (tf.cast(share, wide)[..., None] for share in (x - left, y - top))
     left, top = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
@@ -226,7 +248,10 @@ def _warp(images, affines, fill, fill_value):
     first = (tf.range(batch) * height * width)[:, None, None]
 
     def tap(row, column):
-        inside_row, inside_column = tf.clip_by_value(row, 0, height - 1), tf.clip_by_value(column, 0, width - 1)
+        inside_row, inside_column = (
+            tf.clip_by_value(row, 0, height - 1),
+            tf.clip_by_value(column, 0, width - 1),
+        )
         value = tf.cast(tf.gather(pixels, first + inside_row * width + inside_column), wide)
         if fill != "constant":
             return value
@@ -244,7 +269,9 @@ def _fold(place, size, fill):
     import tensorflow as tf
 
     size = tf.cast(size, tf.float32)
-    if fill == "reflect":  # a triangle wave of period 2 size, with its folds on the pixels' outer edges
+    if (
+        fill == "reflect"
+    ):  # a triangle wave of period 2 size, with its folds on the pixels' outer edges
         place += 0.5
         place = tf.abs(place - 2 * size * tf.round(place * (0.5 / size))) - 0.5
     return place if fill == "constant" else tf.clip_by_value(place, 0.0, size - 1)
@@ -266,14 +293,17 @@ def random_affine(
 
     images = checks.check_images(images)
     count, height, width = tf.unstack(tf.shape(images)[:3])
-    affines = sample_affines(count, height, width, seed, flip=flip, rotation=rotation, zoom=zoom, shift=shift)
+    affines = sample_affines(
+        count, height, width, seed, flip=flip, rotation=rotation, zoom=zoom, shift=shift
+    )
     return warp(images, affines, fill)
 
 
 class RandomAffine(seeding.SeededMap):
     """`random_affine` as a step of a pipeline, on batches of images, or of (images, labels, ...).
 
-    `dataset.batch(32).map(RandomAffine(seed=7))` changes every batch, in every epoch, anew; labels pass unchanged.
+    `dataset.batch(32).map(RandomAffine(seed=7))` changes every batch, in every epoch, anew;
+    labels pass unchanged.
 
     Parameters
     ----------
@@ -294,7 +324,13 @@ class RandomAffine(seeding.SeededMap):
     ):
         super().__init__(seed)
         _check_factors(flip, rotation, zoom, shift, fill)
-        self.options = {"flip": flip, "rotation": rotation, "zoom": zoom, "shift": shift, "fill": fill}
+        self.options = {
+            "flip": flip,
+            "rotation": rotation,
+            "zoom": zoom,
+            "shift": shift,
+            "fill": fill,
+        }
 
     def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
         """Change one batch with the given seed."""
@@ -315,7 +351,10 @@ class RandomCrop(seeding.SeededMap):
 
     def __init__(self, height: int, width: int, seed: int = 0):
         super().__init__(seed)
-        self.height, self.width = checks.check_count("height", height, 1), checks.check_count("width", width, 1)
+        self.height, self.width = (
+            checks.check_count("height", height, 1),
+            checks.check_count("width", width, 1),
+        )
 
     def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
         """Crop one batch with the given seed."""
@@ -351,7 +390,9 @@ def assert_training_only(augmentation: Any, images: Any) -> Changed:
     if found.training == 0:
         raise AssertionError("the augmentation changed no pixel in training: it does nothing")
     if found.inference > 0:
-        raise AssertionError(f"the augmentation changed {found.inference:.1%} of the values in inference")
+        raise AssertionError(
+            f"the augmentation changed {found.inference:.1%} of the values in inference"
+        )
     return found
 
 

@@ -1,10 +1,12 @@
 """Image data from the best place there is, and the input pipeline that feeds it. Explained in notebooks 06 and 10.
 
-:func:`flowers` and :func:`fashion` try a ladder of places and return an :class:`ImageData` from the first that has
-the data. :meth:`ImageData.batches` is the tuned pipeline. ``python -m helpers.data convert FOLDER OUT`` writes a folder
-of classes as TFRecords in the layout of the Kaggle competition.
+:func:`flowers` and :func:`fashion` try a ladder of places and return an :class:`ImageData` from
+the first that has the data. :meth:`ImageData.batches` is the tuned pipeline. ``python -m
+helpers.data convert FOLDER OUT`` writes a folder of classes as TFRecords in the layout of the
+Kaggle competition.
 
-Photographs of any shape become squares in one way everywhere: the centre square of the picture, resized bilinearly.
+Photographs of any shape become squares in one way everywhere: the centre square of the picture,
+resized bilinearly.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ FASHION_CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-_PHOTOS = ("flower_photos", "CC BY 2.0, photographers in LICENSE.txt", "the 104 classes of the Kaggle competition.")
+_PHOTOS = (
+    "flower_photos",
+    "CC BY 2.0, photographers in LICENSE.txt",
+    "the 104 classes of the Kaggle competition.",
+)
 _ABOUT = {  # rung of flowers(): name, licence, what a better place would bring
     "kaggle": ("Kaggle flowers", "rules of the Kaggle competition tpu-getting-started", ""),
     "course_data": ("", "yours to know", ""),
@@ -44,7 +50,8 @@ _ABOUT = {  # rung of flowers(): name, licence, what a better place would bring
     "download": _PHOTOS,
     "bundled": (
         *("Drawn flowers", "see data/README.md"),
-        "3,670 photographs, with COURSE_DOWNLOAD=1 (229 MB) or COURSE_DATA=<a folder of classes>.",
+        "3,670 photographs, with COURSE_DOWNLOAD=1 (229 MB) or COURSE_DATA=<a folder of "
+        "classes>.",
     ),
 }
 _FASHION_FILES = {
@@ -58,14 +65,11 @@ class ImageData:
     """Labelled images in three splits, the same whatever place they came from.
 
     Attributes
-    ----------
-    name : what the data set is called.
-    class_names : names of the classes; a label is an index into them.
-    counts : images per split, ``{"train": n, "val": n, "test": n}``, after leaving out `skipped`.
-    image_size : height and width of the images handed out.
-    source : ``"kaggle"``, ``"folder"``, ``"tfrecords"``, ``"cache"``, ``"download"`` or ``"bundled"``.
-    location : the folder the images are read from.
-    licence : who allows what with the images.
+    ---------- name : what the data set is called. class_names : names of the classes; a label
+    is an index into them. counts : images per split, ``{"train": n, "val": n, "test": n}``,
+    after leaving out `skipped`. image_size : height and width of the images handed out. source
+    : ``"kaggle"``, ``"folder"``, ``"tfrecords"``, ``"cache"``, ``"download"`` or ``"bundled"``.
+    location : the folder the images are read from. licence : who allows what with the images.
     advice : what a better place would bring, and how to get there; empty if there is none.
     skipped : what was left out under ``on_error="skip"``: name -> reason.
     """
@@ -107,7 +111,10 @@ class ImageData:
         """Return the int64 labels of `split` in the order of its dataset. ``ValueError`` if nobody knows them."""
         labels = self._split(split).labels()
         if labels is None:
-            raise ValueError(f"The {split!r} split of {self.name} has no labels. Labelled splits: {self._labelled()}.")
+            raise ValueError(
+                f"The {split!r} split of {self.name} has no labels. Labelled splits: "
+                f"{self._labelled()}."
+            )
         return labels
 
     def ids(self, split: str) -> list[str]:
@@ -122,7 +129,9 @@ class ImageData:
         part = self._split(split)
         batches = list(part.batched(self.image_size, batch_size=256).as_numpy_iterator())
         if not batches:
-            return np.zeros((0, self.image_size, self.image_size, 3), np.uint8), np.zeros(0, np.int64)
+            return np.zeros((0, self.image_size, self.image_size, 3), np.uint8), np.zeros(
+                0, np.int64
+            )
         images, targets = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(targets)
 
@@ -146,33 +155,34 @@ class ImageData:
         """Return the tuned pipeline: shuffle, decode in parallel, cache as uint8, batch, augment, prefetch.
 
         Parameters
-        ----------
-        split : ``"train"``, ``"val"`` or ``"test"``.
-        batch_size : images per batch, 1 or more.
-        training : shuffle, anew every epoch. Default: only for ``"train"``.
-        one_hot : labels as float32 [B, num_classes] in place of int64 [B].
-        augment : a step or a list of steps for batches, after the cache: ``RandomAffine(...)``, ``CutMix(...)``, or
-            any function (images, labels) -> (images, labels). With a `seed`, functions run one batch at a time, since
-            they may keep a state; the steps of `helpers` run in parallel and are still reproducible.
-        random_crop : in (0, 1]. Take a window of this share of the side of the square, at a random place, and resize it
-            to the image size. Only the window is decoded. A window within a twelfth of the image size gets just that
-            size and needs no resizing.
-        random_flip : mirror left and right, with chance one half.
-        cache : keep the decoded uint8 images in memory from the second epoch on, before crop, flip and augmentation.
-        shuffle_buffer : images to draw from when shuffling TFRecords or a cache. Files of a folder are shuffled fully.
-        seed : the same seed gives the same batches, under the same global seed (``runtime.start``). ``None``: other
+        ---------- split : ``"train"``, ``"val"`` or ``"test"``. batch_size : images per batch,
+        1 or more. training : shuffle, anew every epoch. Default: only for ``"train"``. one_hot
+        : labels as float32 [B, num_classes] in place of int64 [B]. augment : a step or a list
+        of steps for batches, after the cache: ``RandomAffine(...)``, ``CutMix(...)``, or
+            any function (images, labels) -> (images, labels). With a `seed`, functions run one
+            batch at a time, since they may keep a state; the steps of `helpers` run in parallel
+            and are still reproducible.
+        random_crop : in (0, 1]. Take a window of this share of the side of the square, at a
+            random place, and resize it to the image size. Only the window is decoded. A window
+            within a twelfth of the image size gets just that size and needs no resizing.
+        random_flip : mirror left and right, with chance one half. cache : keep the decoded
+        uint8 images in memory from the second epoch on, before crop, flip and augmentation.
+        shuffle_buffer : images to draw from when shuffling TFRecords or a cache. Files of a
+        folder are shuffled fully. seed : the same seed gives the same batches, under the same
+        global seed (``runtime.start``). ``None``: other
             ones every time, and slow images do not hold up the rest.
-        repeat : go on for ever; shuffled anew every epoch.
-        drop_remainder : leave out a last batch that is not full.
-        shard : (i, n) for the i-th of n workers: every n-th image of the order that all of them know if they have the
-            same seeds, so that their k-th batches make up one batch of n times the size (explained in notebook 11).
-            Only these are read. The last images of an epoch that n does not divide are left out.
+        repeat : go on for ever; shuffled anew every epoch. drop_remainder : leave out a last
+        batch that is not full. shard : (i, n) for the i-th of n workers: every n-th image of
+        the order that all of them know if they have the
+            same seeds, so that their k-th batches make up one batch of n times the size
+            (explained in notebook 11). Only these are read. The last images of an epoch that n
+            does not divide are left out.
 
         Returns
         -------
         tf.data.Dataset
-            Of (images uint8 [B, H, W, 3], targets), with a known cardinality. Casting and scaling are the model's
-            work: bytes are a quarter of the memory traffic of floats.
+            Of (images uint8 [B, H, W, 3], targets), with a known cardinality. Casting and
+            scaling are the model's work: bytes are a quarter of the memory traffic of floats.
         """
         import tensorflow as tf
 
@@ -180,15 +190,22 @@ class ImageData:
         checks.check_count("batch_size", batch_size, 1)
         if random_crop is not None and not 0 < random_crop <= 1:
             raise ValueError(
-                f"random_crop is {random_crop!r}; it takes a share of the side above 0 and up to 1, or None."
+                f"random_crop is {random_crop!r}; it takes a share of the side above 0 and "
+                "up to 1, or None."
             )
         if one_hot and not part.labelled:
-            raise ValueError(f"one_hot needs labels and {split!r} has ids. Labelled splits: {self._labelled()}.")
+            raise ValueError(
+                f"one_hot needs labels and {split!r} has ids. Labelled splits: "
+                f"{self._labelled()}."
+            )
         if len(shard) != 2 or not 0 <= shard[0] < shard[1]:
             raise ValueError(f"shard is {shard!r}; it takes (i, n) with i from 0 to n - 1.")
         steps = [augment] if callable(augment) else list(augment or ())
         if not all(map(callable, steps)):
-            raise TypeError(f"augment is {augment!r}; it takes functions of (images, labels) that return the same.")
+            raise TypeError(
+                f"augment is {augment!r}; it takes functions of (images, labels) that return "
+                "the same."
+            )
         dataset = part.batched(
             self.image_size,
             batch_size=batch_size,
@@ -203,12 +220,16 @@ class ImageData:
             shard=shard,
         )
         if one_hot:
-            dataset = dataset.map(lambda images, labels: (images, tf.one_hot(labels, self.num_classes)))
+            dataset = dataset.map(
+                lambda images, labels: (images, tf.one_hot(labels, self.num_classes))
+            )
         for step in steps:
             if isinstance(step, seeding.SeededMap):
                 dataset = step.apply(dataset, num_parallel_calls=tf.data.AUTOTUNE)
             else:
-                dataset = dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE if seed is None else None)
+                dataset = dataset.map(
+                    step, num_parallel_calls=tf.data.AUTOTUNE if seed is None else None
+                )
         options = tf.data.Options()
         options.deterministic = seed is not None
         return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -218,7 +239,10 @@ class ImageData:
         place = "" if self.source == "bundled" else f" in {self.location}"
         left_out = f" {len(self.skipped)} left out, see .skipped." if self.skipped else ""
         advice = f" Better: {self.advice}" if self.advice else ""
-        return f"{self.name} ({self.source}{place}): {self.num_classes} classes; {counts} images.{left_out}{advice}"
+        return (
+            f"{self.name} ({self.source}{place}): {self.num_classes} classes; {counts} "
+            f"images.{left_out}{advice}"
+        )
 
     def _split(self, name: str) -> Any:
         if name not in SPLITS:
@@ -247,31 +271,33 @@ def flowers(
 ) -> ImageData:
     """Return flower images from the first place that has them, and say in one line which. Explained in notebook 10.
 
-    The places, best first: a Kaggle mount of the competition (under ``COURSE_KAGGLE_INPUT``, default
-    ``/kaggle/input``); the folder named by ``COURSE_DATA``; flower_photos in the Keras cache (``KERAS_HOME``, default
-    ``~/.keras``); the download of flower_photos, with consent; the drawn flowers that come with the course. The quick
-    profile leaves out the cache, and the download unless asked for: it gives the same numbers everywhere.
-    ``COURSE_DATA=bundled`` takes the drawn ones always.
+    The places, best first: a Kaggle mount of the competition (under ``COURSE_KAGGLE_INPUT``,
+    default ``/kaggle/input``); the folder named by ``COURSE_DATA``; flower_photos in the Keras
+    cache (``KERAS_HOME``, default ``~/.keras``); the download of flower_photos, with consent;
+    the drawn flowers that come with the course. The quick profile leaves out the cache, and the
+    download unless asked for: it gives the same numbers everywhere. ``COURSE_DATA=bundled``
+    takes the drawn ones always.
 
     Parameters
-    ----------
-    image_size : height and width wanted, 8 to 4096. Of several sizes of TFRecords the smallest that is not smaller.
-    source : a rung (``"kaggle"``, ``"course_data"``, ``"cache"``, ``"download"``, ``"bundled"``) or a folder, to take
+    ---------- image_size : height and width wanted, 8 to 4096. Of several sizes of TFRecords
+    the smallest that is not smaller. source : a rung (``"kaggle"``, ``"course_data"``,
+    ``"cache"``, ``"download"``, ``"bundled"``) or a folder, to take
         that and nothing else.
-    download : consent to fetch 229 MB. Default: ``COURSE_DOWNLOAD=1`` in the environment, or running on Colab.
-    on_error : ``"raise"``, or ``"skip"`` to leave damaged images and records out and list them in ``.skipped``.
-    check : read and decode every image once, coarsely, to find damage now and not in the middle of training.
-    shares : parts of every class of a folder for train, val and test, adding up to 1.
-    seed : of the split of a folder. A file stays in its split whatever its neighbours, but for the rounding. Default:
+    download : consent to fetch 229 MB. Default: ``COURSE_DOWNLOAD=1`` in the environment, or
+    running on Colab. on_error : ``"raise"``, or ``"skip"`` to leave damaged images and records
+    out and list them in ``.skipped``. check : read and decode every image once, coarsely, to
+    find damage now and not in the middle of training. shares : parts of every class of a folder
+    for train, val and test, adding up to 1. seed : of the split of a folder. A file stays in
+    its split whatever its neighbours, but for the rounding. Default:
         ``COURSE_SPLIT`` in the environment, else 0.
     verbose : print the line.
 
     Raises
     ------
     ValueError
-        For a ``COURSE_DATA`` that is no such folder or a ``COURSE_SPLIT`` that is no number; for corrupt images,
-        truncated records, counts that disagree with the file names, empty classes, files that are no images, records
-        without a label: each is named.
+        For a ``COURSE_DATA`` that is no such folder or a ``COURSE_SPLIT`` that is no number;
+        for corrupt images, truncated records, counts that disagree with the file names, empty
+        classes, files that are no images, records without a label: each is named.
     FileNotFoundError
         If the `source` asked for is not there.
     ConnectionError, OSError
@@ -282,12 +308,19 @@ def flowers(
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error is {on_error!r}; it takes 'raise' or 'skip'.")
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"shares is {shares!r}; it takes three parts for train, val and test that add up to 1.")
-    rung, location = _first_place(source or _forced(download), _consent(download) or source == "download")
+        raise ValueError(
+            f"shares is {shares!r}; it takes three parts for train, val and test that add up "
+            "to 1."
+        )
+    rung, location = _first_place(
+        source or _forced(download), _consent(download) or source == "download"
+    )
     sizes = tfrecords.trees(location)
     if sizes:
         nearest = min(sizes, key=lambda size: (size < image_size, abs(size - image_size)))
-        opened = tfrecords.open_tree(sizes[nearest], check=check, default_names=COMPETITION_CLASSES)
+        opened = tfrecords.open_tree(
+            sizes[nearest], check=check, default_names=COMPETITION_CLASSES
+        )
     else:
         opened = tfrecords.open_folder(
             location, check=check, shares=shares, seed=_split_seed() if seed is None else seed
@@ -311,14 +344,19 @@ def flowers(
 
 
 def fashion(
-    *, source: str | None = None, download: bool | None = None, seed: int = 0, verbose: bool = True
+    *,
+    source: str | None = None,
+    download: bool | None = None,
+    seed: int = 0,
+    verbose: bool = True,
 ) -> ImageData:
     """Return Fashion-MNIST, or the drawn set in its format, from the first place that has it. Explained in notebook 02.
 
-    The places: the Keras cache, the download by Keras (31 MB, with consent as in :func:`flowers`), the bundled set. The
-    quick profile takes the bundled set unless asked for the download.
-    Images are uint8 [28, 28]; all three splits are labelled. A tenth of the training images, drawn with `seed`, is the
-    validation split. :meth:`ImageData.arrays` gives ``x`` and ``y`` as Keras does.
+    The places: the Keras cache, the download by Keras (31 MB, with consent as in
+    :func:`flowers`), the bundled set. The quick profile takes the bundled set unless asked for
+    the download. Images are uint8 [28, 28]; all three splits are labelled. A tenth of the
+    training images, drawn with `seed`, is the validation split. :meth:`ImageData.arrays` gives
+    ``x`` and ``y`` as Keras does.
 
     Raises
     ------
@@ -328,16 +366,21 @@ def fashion(
         If the `source` asked for is not there, or the download fails.
     """
     cache = runtime.keras_home() / "datasets" / "fashion-mnist"
-    complete = all((cache / name).is_file() for pair in _FASHION_FILES.values() for name in pair)
+    complete = all(
+        (cache / name).is_file() for pair in _FASHION_FILES.values() for name in pair
+    )
     if source not in (None, "cache", "download", "bundled"):
         raise ValueError(
-            f"source is {source!r}; it takes 'cache', 'download', 'bundled', or None for the first there is."
+            f"source is {source!r}; it takes 'cache', 'download', 'bundled', or None for the "
+            "first there is."
         )
     if source is None and not _consent(download) and runtime.profile() == "quick":
         source = "bundled"  # the same numbers everywhere
     source = source or _forced(download)
     if source == "cache" and not complete:
-        raise FileNotFoundError(f"No Fashion-MNIST in {cache}. Download it with fashion(download=True).")
+        raise FileNotFoundError(
+            f"No Fashion-MNIST in {cache}. Download it with fashion(download=True)."
+        )
     if complete and source in (None, "cache"):
         rung, location = "cache", cache
     elif source == "download" or (source is None and _consent(download)):
@@ -356,7 +399,9 @@ def fashion(
         source=rung,
         location=location,
         licence="see data/README.md" if rung == "bundled" else "MIT, Zalando Research",
-        advice="60,000 photographs of clothes, with COURSE_DOWNLOAD=1 (31 MB)." if rung == "bundled" else "",
+        advice="60,000 photographs of clothes, with COURSE_DOWNLOAD=1 (31 MB)."
+        if rung == "bundled"
+        else "",
         skipped={},
         _splits={
             "train": tfrecords.Arrays(images[train], labels[train]),
@@ -374,18 +419,31 @@ def _download_fashion() -> None:
 
     try:
         keras.datasets.fashion_mnist.load_data()
-    except Exception as error:  # Keras raises a bare Exception when an address cannot be reached
+    except (
+        Exception
+    ) as error:  # Keras raises a bare Exception when an address cannot be reached
         raise ConnectionError(
-            f"Keras could not download Fashion-MNIST ({error}). Check the network, or use fashion(source='bundled')."
+            f"Keras could not download Fashion-MNIST ({error}). Check the network, or use "
+            "fashion(source='bundled')."
         ) from error
 
 
-def _read_pair(folder: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = _read_idx(folder / images_name, 3), _read_idx(folder / labels_name, 1).astype(np.int64)
+def _read_pair(
+    folder: Path, images_name: str, labels_name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = (
+        _read_idx(folder / images_name, 3),
+        _read_idx(folder / labels_name, 1).astype(np.int64),
+    )
     if len(images) != len(labels):
-        raise ValueError(f"{folder / images_name} holds {len(images)} images, {labels_name} {len(labels)} labels.")
+        raise ValueError(
+            f"{folder / images_name} holds {len(images)} images, {labels_name} {len(labels)} "
+            "labels."
+        )
     if len(labels) and labels.max() >= len(FASHION_CLASSES):
-        raise ValueError(f"{folder / labels_name} holds label {labels.max()}; accepted are 0 to 9.")
+        raise ValueError(
+            f"{folder / labels_name} holds label {labels.max()}; accepted are 0 to 9."
+        )
     return images, labels
 
 
@@ -394,10 +452,15 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
     try:
         raw = gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is truncated or no gzip file ({error}). Delete it and fetch it again.") from error
+        raise ValueError(
+            f"{path} is truncated or no gzip file ({error}). Delete it and fetch it again."
+        ) from error
     shape = np.frombuffer(raw, ">i4", rank, 4) if raw[:4] == bytes((0, 0, 8, rank)) else None
     if shape is None or len(raw) != 4 + 4 * rank + shape.prod(dtype=np.int64):
-        raise ValueError(f"{path} is not an IDX file of bytes with {rank} axes, or is truncated. Fetch it again.")
+        raise ValueError(
+            f"{path} is not an IDX file of bytes with {rank} axes, or is truncated. Fetch it "
+            "again."
+        )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
@@ -411,7 +474,10 @@ def _complain(opened: tfrecords.Opened, location: Path, on_error: str) -> None:
             + "\nMend or remove them, or leave them out, counted, with on_error='skip'."
         )
     if not opened.splits["train"].count:
-        raise ValueError(f"{location} has no training image that can be used. Expected is {tfrecords.EXPECTED}.")
+        raise ValueError(
+            f"{location} has no training image that can be used. Expected is "
+            f"{tfrecords.EXPECTED}."
+        )
 
 
 # ------------------------------------------------------------------------------------------------ places on the ladder
@@ -425,7 +491,11 @@ def _consent(download: bool | None) -> bool:
 
 
 def _forced(download: bool | None) -> str | None:
-    return "bundled" if os.environ.get("COURSE_DATA", "").strip() == "bundled" and not download else None
+    return (
+        "bundled"
+        if os.environ.get("COURSE_DATA", "").strip() == "bundled" and not download
+        else None
+    )
 
 
 def _split_seed() -> int:
@@ -443,21 +513,36 @@ def _first_place(source: str | Path | None, consent: bool) -> tuple[str, Path]:
         "kaggle": _kaggle_mount,
         "course_data": _named_folder,
         "cache": _cached_photos,
-        "download": lambda: fetch(FLOWER_PHOTOS, runtime.keras_home() / "datasets") if consent else None,
+        "download": lambda: (
+            fetch(FLOWER_PHOTOS, runtime.keras_home() / "datasets") if consent else None
+        ),
         "bundled": lambda: runtime.course_path("data", "flowers"),
     }
     quick = runtime.profile() == "quick"
-    for rung in [rung for rung in RUNGS if not (quick and rung == "cache")] if source is None else (source,):
+    for rung in (
+        [rung for rung in RUNGS if not (quick and rung == "cache")]
+        if source is None
+        else (source,)
+    ):
         if location := finders[rung]():
             return rung, location
     raise FileNotFoundError(
-        f"flowers(source={source!r}): there is none here. Leave source out to take the best there is."
+        f"flowers(source={source!r}): there is none here. Leave source out to take the best "
+        "there is."
     )
 
 
 def _kaggle_mount() -> Path | None:
-    found = {tree.parent for tree in runtime.kaggle_input("tfrecords-jpeg-*") if tfrecords.trees(tree)}
-    return min(found, key=lambda path: ("tpu-getting-started" not in path.parts, str(path)), default=None)
+    found = {
+        tree.parent
+        for tree in runtime.kaggle_input("tfrecords-jpeg-*")
+        if tfrecords.trees(tree)
+    }
+    return min(
+        found,
+        key=lambda path: ("tpu-getting-started" not in path.parts, str(path)),
+        default=None,
+    )
 
 
 def _named_folder() -> Path | None:
@@ -476,9 +561,14 @@ def _cached_photos() -> Path | None:
 
 def _must_hold_data(folder: Path, who: str) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"{who} is {str(folder)!r}, which is not a folder. It takes {tfrecords.EXPECTED}.")
+        raise ValueError(
+            f"{who} is {str(folder)!r}, which is not a folder. It takes {tfrecords.EXPECTED}."
+        )
     if not tfrecords.trees(folder) and not tfrecords.class_folders(folder):
-        raise ValueError(f"{who} is {str(folder)!r}, which holds neither layout. It takes {tfrecords.EXPECTED}.")
+        raise ValueError(
+            f"{who} is {str(folder)!r}, which holds neither layout. It takes "
+            f"{tfrecords.EXPECTED}."
+        )
     return folder
 
 
@@ -486,21 +576,25 @@ def _must_hold_data(folder: Path, who: str) -> Path:
 
 
 def write_tfrecords(
-    data: ImageData | str | Path, out: str | Path, *, image_size: int = 224, shard_size: int = 512, quality: int = 95
+    data: ImageData | str | Path,
+    out: str | Path,
+    *,
+    image_size: int = 224,
+    shard_size: int = 512,
+    quality: int = 95,
 ) -> Path:
     """Write images as TFRecords in the layout of the Kaggle competition, to be read by ``COURSE_DATA=<out>``.
 
-    ``out/tfrecords-jpeg-SxS/{train,val,test}/NN-SxS-COUNT.tfrec`` and ``out/classes.json``. The splits, and the order
-    in them, are those of `data`. As in the competition, test records have no label. The same input gives the same
-    bytes. The tree appears under its name when it is complete.
+    ``out/tfrecords-jpeg-SxS/{train,val,test}/NN-SxS-COUNT.tfrec`` and ``out/classes.json``. The
+    splits, and the order in them, are those of `data`. As in the competition, test records have
+    no label. The same input gives the same bytes. The tree appears under its name when it is
+    complete.
 
     Parameters
-    ----------
-    data : what to convert; a folder is read with :func:`flowers` first.
-    out : folder to write to, made if need be.
-    image_size : height and width of the JPEGs. Ignored for an :class:`ImageData`, which has its own.
-    shard_size : records per file; the last one of a split may hold fewer.
-    quality : of the JPEGs, 1 to 100.
+    ---------- data : what to convert; a folder is read with :func:`flowers` first. out : folder
+    to write to, made if need be. image_size : height and width of the JPEGs. Ignored for an
+    :class:`ImageData`, which has its own. shard_size : records per file; the last one of a
+    split may hold fewer. quality : of the JPEGs, 1 to 100.
 
     Returns
     -------
@@ -521,8 +615,13 @@ def write_tfrecords(
     final, listing = out / f"tfrecords-jpeg-{size}", out / "classes.json"
     if final.exists():
         raise ValueError(f"{final} is there already. Delete it, or write to another folder.")
-    if listing.is_file() and tuple(json.loads(listing.read_text(encoding="utf-8"))) != data.class_names:
-        raise ValueError(f"{listing} lists other classes than {data.name}. Write to another folder.")
+    if (
+        listing.is_file()
+        and tuple(json.loads(listing.read_text(encoding="utf-8"))) != data.class_names
+    ):
+        raise ValueError(
+            f"{listing} lists other classes than {data.name}. Write to another folder."
+        )
     out.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".tfrecords-", dir=out))
     try:
@@ -531,7 +630,8 @@ def write_tfrecords(
             part, names = data._split(split), data.ids(split)
             labels = part.labels() if part.labelled else None
             encoded = part.images(data.image_size).map(
-                lambda image, _: tf.io.encode_jpeg(image, quality=quality), num_parallel_calls=tf.data.AUTOTUNE
+                lambda image, _: tf.io.encode_jpeg(image, quality=quality),
+                num_parallel_calls=tf.data.AUTOTUNE,
             )
             images = encoded.as_numpy_iterator()
             for number, start in enumerate(range(0, part.count, shard_size)):
@@ -539,12 +639,21 @@ def write_tfrecords(
                 path = temporary / split / f"{number:02d}-{size}-{len(rows)}.tfrec"
                 with tf.io.TFRecordWriter(str(path)) as writer:
                     for row in rows:
-                        writer.write(_example(next(images), names[row], None if labels is None else int(labels[row])))
+                        writer.write(
+                            _example(
+                                next(images),
+                                names[row],
+                                None if labels is None else int(labels[row]),
+                            )
+                        )
         temporary.chmod(0o755)  # a temporary folder is its owner's only
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    listing.write_text(json.dumps(list(data.class_names), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    listing.write_text(
+        json.dumps(list(data.class_names), indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
     return out
 
 
@@ -557,20 +666,36 @@ def _example(image: bytes, name: str, label: int | None) -> bytes:
     }
     if label is not None:
         features["class"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
-    # Maps have no order of their own: without `deterministic` the bytes may differ from run to run.
+    # Maps have no order of their own: without `deterministic` the bytes may differ from run to
+    # run.
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``python -m helpers.data convert FOLDER OUT``."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.data", description="Image data of the course.")
-    convert = parser.add_subparsers(required=True).add_parser("convert", help="folder of classes to TFRecords")
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.data", description="Image data of the course."
+    )
+    convert = parser.add_subparsers(required=True).add_parser(
+        "convert", help="folder of classes to TFRecords"
+    )
     convert.add_argument("folder", type=Path, help="one sub-folder of images per class")
-    convert.add_argument("out", type=Path, help="folder to write to; name it in COURSE_DATA afterwards")
-    convert.add_argument("--image-size", type=int, default=224, help="height and width (default 224)")
-    convert.add_argument("--shard-size", type=int, default=512, help="records per file (default 512)")
-    convert.add_argument("--on-error", choices=("raise", "skip"), default="raise", help="stop at damaged files or skip")
+    convert.add_argument(
+        "out", type=Path, help="folder to write to; name it in COURSE_DATA afterwards"
+    )
+    convert.add_argument(
+        "--image-size", type=int, default=224, help="height and width (default 224)"
+    )
+    convert.add_argument(
+        "--shard-size", type=int, default=512, help="records per file (default 512)"
+    )
+    convert.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="stop at damaged files or skip",
+    )
     given = parser.parse_args(arguments)
     runtime.quiet_logs()
     data = flowers(given.image_size, source=given.folder, on_error=given.on_error)

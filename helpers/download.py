@@ -45,9 +45,10 @@ FLOWER_PHOTOS = Archive(
 def fetch(archive: Archive, into: Path, *, attempts: int = 4, pause: float = 2.0) -> Path:
     """Fetch, check and unpack `archive`, and return the folder that was inside. Used by notebook 10.
 
-    The bytes go to ``<folder>.part`` in `into`. After a broken connection they stay there, and this call or the next
-    one goes on from the last byte; a server that cannot do that makes it start again. In all other cases of failure
-    the file is deleted. The unpacked folder appears under its own name only when it is complete.
+    The bytes go to ``<folder>.part`` in `into`. After a broken connection they stay there, and
+    this call or the next one goes on from the last byte; a server that cannot do that makes it
+    start again. In all other cases of failure the file is deleted. The unpacked folder appears
+    under its own name only when it is complete.
 
     Parameters
     ----------
@@ -61,13 +62,17 @@ def fetch(archive: Archive, into: Path, *, attempts: int = 4, pause: float = 2.0
     ConnectionError
         No network, or the server refuses or breaks off every time.
     ValueError
-        The bytes are not the expected ones, or the archive holds links or paths outside its folder.
+        The bytes are not the expected ones, or the archive holds links or paths outside its
+        folder.
     OSError
-        The disk is full or cannot be written to, or a folder of that name is there already (``FileExistsError``).
+        The disk is full or cannot be written to, or a folder of that name is there already
+        (``FileExistsError``).
     """
     part, final = into / f"{archive.folder}.part", into / archive.folder
     if final.exists():
-        raise FileExistsError(f"{final} is in the way of the download. Move or delete it, then call again.")
+        raise FileExistsError(
+            f"{final} is in the way of the download. Move or delete it, then call again."
+        )
     try:
         into.mkdir(parents=True, exist_ok=True)
         _fetch(archive, part, attempts, pause)
@@ -81,9 +86,14 @@ def fetch(archive: Archive, into: Path, *, attempts: int = 4, pause: float = 2.0
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             need = f"about {2.1 * archive.size / 1e6:.0f} MB"
             raise OSError(
-                error.errno, f"The disk is full: {need} are needed in {into}. Free some, or set KERAS_HOME elsewhere."
+                error.errno,
+                f"The disk is full: {need} are needed in {into}. Free some, or set "
+                "KERAS_HOME elsewhere.",
             ) from error
-        raise OSError(error.errno, f"Cannot write to {into} ({error}). Set KERAS_HOME to a folder you own.") from error
+        raise OSError(
+            error.errno,
+            f"Cannot write to {into} ({error}). Set KERAS_HOME to a folder you own.",
+        ) from error
     except ValueError:
         part.unlink(missing_ok=True)
         raise
@@ -103,7 +113,9 @@ def _fetch(archive: Archive, part: Path, attempts: int, pause: float) -> None:
             return
         try:
             _fetch_rest(archive, part, have if have < archive.size else 0)
-        except requests.RequestException as error:  # no network, time-out, or a connection that broke
+        except (
+            requests.RequestException
+        ) as error:  # no network, time-out, or a connection that broke
             reason = type(error).__name__
         else:
             reason = "the server closed the connection early"
@@ -113,8 +125,14 @@ def _fetch(archive: Archive, part: Path, attempts: int, pause: float) -> None:
     if not kept:
         part.unlink(missing_ok=True)
     raise ConnectionError(
-        f"Could not download {archive.url}: {attempts} tries, the last one failed with {reason}. "
-        + (f"{kept:,} of {archive.size:,} bytes are kept and the next call goes on from there. " if kept else "")
+        f"Could not download {archive.url}: {attempts} tries, the last one failed with "
+        f"{reason}. "
+        + (
+            f"{kept:,} of {archive.size:,} bytes are kept and the next call goes on from "
+            "there. "
+            if kept
+            else ""
+        )
         + "Check the network and call again, or go on without: flowers(source='bundled')."
     )
 
@@ -124,11 +142,14 @@ def _fetch_rest(archive: Archive, part: Path, have: int) -> None:
     import requests
     from tqdm.auto import tqdm
 
-    # Without `identity` a server may announce the archive's own gzip as a transfer encoding, and requests undoes it.
+    # Without `identity` a server may announce the archive's own gzip as a transfer encoding,
+    # and requests undoes it.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(archive.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
-        if status == 416:  # it has fewer bytes than `part`, which cannot be a beginning of the right file
+        if (
+            status == 416
+        ):  # it has fewer bytes than `part`, which cannot be a beginning of the right file
             part.unlink(missing_ok=True)
             return
         if status >= 500 or status == 429:
@@ -136,21 +157,32 @@ def _fetch_rest(archive: Archive, part: Path, have: int) -> None:
         if status not in (200, 206):
             part.unlink(missing_ok=True)
             raise ConnectionError(
-                f"{archive.url} answered {status} {response.reason}: the file is not there for you. Fetch it by hand "
-                "and set COURSE_DATA to the unpacked folder, or go on without: flowers(source='bundled')."
+                f"{archive.url} answered {status} {response.reason}: the file is not there "
+                "for you. Fetch it by hand "
+                "and set COURSE_DATA to the unpacked folder, or go on without: "
+                "flowers(source='bundled')."
             )
-        resumed = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        resumed = status == 206 and response.headers.get("Content-Range", "").startswith(
+            f"bytes {have}-"
+        )
         length = response.headers.get("Content-Length", "")
         whole = (have if resumed else 0) + int(length) if length.isdigit() else archive.size
         if kind.startswith("text/") or whole != archive.size:
             raise ValueError(
-                f"{archive.url} sent {whole:,} bytes of {kind or 'unknown type'} in place of an archive of "
-                f"{archive.size:,} bytes. A log-in page of the network? Open the address in a browser to see."
+                f"{archive.url} sent {whole:,} bytes of {kind or 'unknown type'} in place of "
+                f"an archive of {archive.size:,} bytes. A log-in page of the network? Open "
+                "the address in a browser to see."
             )
         start = have if resumed else 0
         with (
             part.open("ab" if resumed else "wb") as file,
-            tqdm(total=archive.size, initial=start, unit="B", unit_scale=True, desc=archive.folder) as bar,
+            tqdm(
+                total=archive.size,
+                initial=start,
+                unit="B",
+                unit_scale=True,
+                desc=archive.folder,
+            ) as bar,
         ):
             for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
@@ -164,8 +196,9 @@ def _verify(archive: Archive, part: Path) -> None:
             digest.update(chunk)
     if digest.hexdigest() != archive.sha256:
         raise ValueError(
-            f"{archive.url} gave {part.stat().st_size:,} bytes with sha256 {digest.hexdigest()}, expected "
-            f"{archive.size:,} bytes with {archive.sha256}. They were deleted; download again."
+            f"{archive.url} gave {part.stat().st_size:,} bytes with sha256 "
+            f"{digest.hexdigest()}, expected {archive.size:,} bytes with {archive.sha256}. "
+            "They were deleted; download again."
         )
 
 
@@ -177,16 +210,24 @@ def _unpack(archive: Archive, part: Path, final: Path) -> None:
             members = tar.getmembers()
             for member in members:
                 path = PurePosixPath(member.name)
-                inside = not path.is_absolute() and ".." not in path.parts and path.parts[:1] == (archive.folder,)
+                inside = (
+                    not path.is_absolute()
+                    and ".." not in path.parts
+                    and path.parts[:1] == (archive.folder,)
+                )
                 if not (inside and (member.isfile() or member.isdir())):
                     raise ValueError(
-                        f"The archive holds {member.name!r}, a link or a path outside {archive.folder}/: not unpacked."
+                        f"The archive holds {member.name!r}, a link or a path outside "
+                        f"{archive.folder}/: not unpacked."
                     )
-            # Python 3.10.0-3.10.11 has no filters; the check above has already refused what they would refuse.
+            # Python 3.10.0-3.10.11 has no filters; the check above has already refused what
+            # they would refuse.
             safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(temporary, members, **safe)
         (temporary / archive.folder).rename(final)
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{archive.url} is not a readable .tgz archive ({error}). It was deleted.") from error
+        raise ValueError(
+            f"{archive.url} is not a readable .tgz archive ({error}). It was deleted."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

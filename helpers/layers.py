@@ -1,6 +1,7 @@
 """Layers written by hand: a dense layer, and one that behaves differently in training. Notebook 03 builds both.
 
-They are registered, so that a saved model finds them, and made of `keras.ops`, so that any backend of Keras runs them.
+They are registered, so that a saved model finds them, and made of `keras.ops`, so that any
+backend of Keras runs them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from keras import ops
 
 from helpers.checks import check_number
 
-# The arguments of `CustomDense` that are objects of their own, or None; Keras notes `activity_regularizer` by itself.
+# The arguments of `CustomDense` that are objects of their own, or None; Keras notes
+# `activity_regularizer` by itself.
 PARTS = (
     *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer"),
     *("kernel_constraint", "bias_constraint"),
@@ -23,8 +25,9 @@ PARTS = (
 class CustomDense(keras.layers.Layer):
     """A dense layer: ``activation(inputs @ kernel + bias)``. Explained in notebook 03.
 
-    Equal to ``keras.layers.Dense`` bit for bit under the same weights, and the same seed draws the same weights: a
-    kernel ``(features, units)`` and a bias ``(units,)``, in float32 under mixed precision.
+    Equal to ``keras.layers.Dense`` bit for bit under the same weights, and the same seed draws
+    the same weights: a kernel ``(features, units)`` and a bias ``(units,)``, in float32 under
+    mixed precision.
 
     Parameters
     ----------
@@ -46,12 +49,12 @@ class CustomDense(keras.layers.Layer):
     Raises
     ------
     TypeError, ValueError
-        `units` is no whole number of 1 or more; when called, the inputs have fewer than two axes, or a last axis of
-        unknown size, or of another size than the first time.
+        `units` is no whole number of 1 or more; when called, the inputs have fewer than two
+        axes, or a last axis of unknown size, or of another size than the first time.
 
     Notes
-    -----
-    Maps ``(batch, ..., features)``, any rank from 2 up, to ``(batch, ..., units)``. A mask is passed on as it came.
+    ----- Maps ``(batch, ..., features)``, any rank from 2 up, to ``(batch, ..., units)``. A
+    mask is passed on as it came.
     """
 
     def __init__(
@@ -89,7 +92,10 @@ class CustomDense(keras.layers.Layer):
         """Make the weights, now that the number of features is known."""
         features = input_shape[-1]
         if features is None:
-            raise ValueError(f"inputs have shape {tuple(input_shape)}; the size of their last axis must be known.")
+            raise ValueError(
+                f"inputs have shape {tuple(input_shape)}; the size of their last axis must "
+                "be known."
+            )
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),
@@ -115,13 +121,17 @@ class CustomDense(keras.layers.Layer):
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         """The input's shape with `units` in place of its last axis."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
         """All that ``from_config`` needs to make this layer again, without its weights."""
-        saved = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in PARTS}
+        saved = {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in PARTS
+        }
         activation = keras.activations.serialize(self.activation)
         numbers = {"units": self.units, "use_bias": self.use_bias}
         return {**super().get_config(), **numbers, "activation": activation, **saved}
@@ -131,14 +141,16 @@ class CustomDense(keras.layers.Layer):
 class CustomGaussianNoise(keras.layers.Layer):
     """Add Gaussian noise in training, and nothing at any other time. Explained in notebook 03.
 
-    Equal to ``keras.layers.GaussianNoise`` with the same seed. Each call in training draws anew.
+    Equal to ``keras.layers.GaussianNoise`` with the same seed. Each call in training draws
+    anew.
 
     Parameters
     ----------
     stddev
         Standard deviation of the noise, in the units of the input; 0 or more.
     seed
-        A whole number; None draws one from Keras' global seed. Two layers with the same seed draw the same noise.
+        A whole number; None draws one from Keras' global seed. Two layers with the same seed
+        draw the same noise.
     **kwargs
         ``name``, ``dtype`` and ``trainable``, for ``keras.layers.Layer``.
 
@@ -148,9 +160,8 @@ class CustomGaussianNoise(keras.layers.Layer):
         `stddev` is no finite number of 0 or more.
 
     Notes
-    -----
-    Inputs of any shape and numeric dtype; outputs have the same shape, in the policy's compute dtype with noise and
-    without. A mask is passed on as it came.
+    ----- Inputs of any shape and numeric dtype; outputs have the same shape, in the policy's
+    compute dtype with noise and without. A mask is passed on as it came.
     """
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
@@ -166,9 +177,13 @@ class CustomGaussianNoise(keras.layers.Layer):
         if not training or self.stddev == 0:
             return inputs
         shape, dtype = ops.shape(inputs), self.compute_dtype
-        return inputs + keras.random.normal(shape, 0.0, self.stddev, dtype, seed=self.seed_generator)
+        return inputs + keras.random.normal(
+            shape, 0.0, self.stddev, dtype, seed=self.seed_generator
+        )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         """The input's shape."""
         return input_shape
 

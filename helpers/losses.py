@@ -1,8 +1,8 @@
 """The Huber loss three ways: a function, a loss that can be configured, a metric that streams. Notebook 04 builds them.
 
-For an error e the loss is e**2 / 2 where |e| <= delta and delta (|e| - delta / 2) beyond (Huber 1964, "Robust
-estimation of a location parameter", https://doi.org/10.1214/aoms/1177703732): a parabola near zero, a straight line
-far out, so that one wild label cannot pull the whole model.
+For an error e the loss is e**2 / 2 where |e| <= delta and delta (|e| - delta / 2) beyond (Huber
+1964, "Robust estimation of a location parameter", https://doi.org/10.1214/aoms/1177703732): a
+parabola near zero, a straight line far out, so that one wild label cannot pull the whole model.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from helpers.checks import check_number
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """Return the Huber loss of each sample, the mean over the last axis. Explained in notebook 04.
 
-    Equal to ``keras.losses.huber`` bit for bit, but shapes that do not fit are refused instead of broadcast, and whole
-    numbers are computed in float.
+    Equal to ``keras.losses.huber`` bit for bit, but shapes that do not fit are refused instead
+    of broadcast, and whole numbers are computed in float.
 
     Parameters
     ----------
     y_true, y_pred
-        Labels and predictions, shape ``(batch, ..., values)``. One of them may lack a last axis of size 1.
+        Labels and predictions, shape ``(batch, ..., values)``. One of them may lack a last axis
+        of size 1.
     delta
-        Size of the error where the parabola becomes a line; above 0, in the units of the labels.
+        Size of the error where the parabola becomes a line; above 0, in the units of the
+        labels.
 
     Returns
     -------
     tensor
-        Shape ``(batch, ...)``, 0 or more, in the dtype of `y_pred` (Keras' float dtype if that is no float).
+        Shape ``(batch, ...)``, 0 or more, in the dtype of `y_pred` (Keras' float dtype if that
+        is no float).
 
     Raises
     ------
@@ -47,22 +50,30 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     error = y_pred - y_true
     size = ops.abs(error)
     delta = ops.convert_to_tensor(delta, y_pred.dtype)
-    # Both branches are computed everywhere; `where` picks one for each number, and its gradient with it.
-    return ops.mean(ops.where(size <= delta, 0.5 * ops.square(error), delta * size - 0.5 * ops.square(delta)), axis=-1)
+    # Both branches are computed everywhere; `where` picks one for each number, and its gradient
+    # with it.
+    return ops.mean(
+        ops.where(
+            size <= delta, 0.5 * ops.square(error), delta * size - 0.5 * ops.square(delta)
+        ),
+        axis=-1,
+    )
 
 
 @keras.saving.register_keras_serializable(package="helpers")
 class HuberLoss(keras.losses.Loss):
     """The Huber loss for ``compile(loss=...)``, with its `delta` saved in the model. Explained in notebook 04.
 
-    Equal to ``keras.losses.Huber``. Sample weights, masks and the reduction are those of every Keras loss.
+    Equal to ``keras.losses.Huber``. Sample weights, masks and the reduction are those of every
+    Keras loss.
 
     Parameters
     ----------
     delta
         Size of the error where the parabola becomes a line; above 0.
     reduction
-        ``"sum_over_batch_size"`` (the mean over the samples), ``"sum"``, ``"none"`` or another that Keras knows.
+        ``"sum_over_batch_size"`` (the mean over the samples), ``"sum"``, ``"none"`` or another
+        that Keras knows.
     name
         Name of the loss.
     dtype
@@ -71,7 +82,8 @@ class HuberLoss(keras.losses.Loss):
     Raises
     ------
     TypeError, ValueError
-        `delta` is no finite number above 0, the reduction is unknown or, when called, the shapes do not fit.
+        `delta` is no finite number above 0, the reduction is unknown or, when called, the
+        shapes do not fit.
     """
 
     def __init__(
@@ -97,8 +109,9 @@ class HuberLoss(keras.losses.Loss):
 class HuberMetric(keras.metrics.MeanMetricWrapper):
     """The mean Huber loss of all samples since the last ``reset_state()``. Explained in notebook 04.
 
-    A streaming metric: ``update_state`` adds a batch to two numbers, ``total`` and ``count``, and ``result`` divides
-    them, so that batches of different sizes count by their samples. Sample weights and masks weigh both numbers.
+    A streaming metric: ``update_state`` adds a batch to two numbers, ``total`` and ``count``,
+    and ``result`` divides them, so that batches of different sizes count by their samples.
+    Sample weights and masks weigh both numbers.
 
     Parameters
     ----------
@@ -133,8 +146,14 @@ def _aligned(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         rank = max(2, min(ranks))
         y_true, y_pred = _with_rank(y_true, rank), _with_rank(y_pred, rank)
     sizes = list(zip(y_true.shape, y_pred.shape))
-    if len(y_true.shape) != len(y_pred.shape) or not sizes or any(a != b and None not in (a, b) for a, b in sizes):
-        raise ValueError(f"{given}; both must be (batch, ..., values), equal but for a last axis of size 1.")
+    if (
+        len(y_true.shape) != len(y_pred.shape)
+        or not sizes
+        or any(a != b and None not in (a, b) for a, b in sizes)
+    ):
+        raise ValueError(
+            f"{given}; both must be (batch, ..., values), equal but for a last axis of size 1."
+        )
     return y_true, y_pred
 
 

@@ -1,6 +1,7 @@
 """Where and how a notebook runs: device, profile, seeds, precision, distribution, folders.
 
-Every notebook's setup cell calls :func:`start`. Nothing here imports TensorFlow before a function needs it.
+Every notebook's setup cell calls :func:`start`. Nothing here imports TensorFlow before a
+function needs it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Course:
         return full if self.profile == "full" else quick
 
 
-def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: bool | None = None) -> Course:
+def start(
+    seed: int = 0, *, deterministic: bool | None = None, mixed_precision: bool | None = None
+) -> Course:
     """Prepare a notebook and print one line that says how it runs. Explained in notebook 01.
 
     Parameters
@@ -67,10 +70,11 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
     seed
         For Python, NumPy and TensorFlow, in ``[0, 2**32)``.
     deterministic
-        Use deterministic kernels only. Default: in the quick profile; in the full one they cost speed.
+        Use deterministic kernels only. Default: in the quick profile; in the full one they cost
+        speed.
     mixed_precision
-        Compute in float16, keep weights in float32. Default: in the full profile, where every GPU has
-        tensor cores for it (compute capability 7.0 or more).
+        Compute in float16, keep weights in float32. Default: in the full profile, where every
+        GPU has tensor cores for it (compute capability 7.0 or more).
 
     Raises
     ------
@@ -91,10 +95,13 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
     if mixed_precision is None:
         mixed_precision = chosen == "full" and gpus_have_tensor_cores()
     keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
-    course = Course(chosen, device_line(), seed, deterministic, keras.config.dtype_policy().name)
+    course = Course(
+        chosen, device_line(), seed, deterministic, keras.config.dtype_policy().name
+    )
     print(
-        f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__} | "
-        f"{course.device} | {course.profile} profile, {course.precision}, seed {seed} | data: {data_choice()}"
+        f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras "
+        f"{keras.__version__} | {course.device} | {course.profile} profile, "
+        f"{course.precision}, seed {seed} | data: {data_choice()}"
     )
     return course
 
@@ -102,9 +109,9 @@ def start(seed: int = 0, *, deterministic: bool | None = None, mixed_precision: 
 def quiet_logs() -> None:
     """Keep TensorFlow's own messages out of the notebook; warnings and errors raised in Python still show.
 
-    The environment variables act only when TensorFlow has not been imported yet. oneDNN's kernels are the faster ones
-    on a CPU, but they add up in another order, which changes the last digits from one machine to the next: so they
-    are for ``COURSE_PROFILE=full`` only.
+    The environment variables act only when TensorFlow has not been imported yet. oneDNN's
+    kernels are the faster ones on a CPU, but they add up in another order, which changes the
+    last digits from one machine to the next: so they are for ``COURSE_PROFILE=full`` only.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     full = os.environ.get("COURSE_PROFILE", "").strip().lower() == "full"
@@ -131,7 +138,9 @@ def profile() -> str:
     if not chosen:
         return "full" if gpus() or any(d.platform != "cpu" for d in jax_devices()) else "quick"
     if chosen not in PROFILES:
-        raise ValueError(f"COURSE_PROFILE is {chosen!r}; set it to 'quick' or 'full', or leave it unset.")
+        raise ValueError(
+            f"COURSE_PROFILE is {chosen!r}; set it to 'quick' or 'full', or leave it unset."
+        )
     return chosen
 
 
@@ -172,7 +181,9 @@ def grow_gpu_memory() -> None:
     for gpu in gpus():
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # the GPU is in use already, as when the setup cell is run a second time
+        except (
+            RuntimeError
+        ):  # the GPU is in use already, as when the setup cell is run a second time
             return
 
 
@@ -193,30 +204,40 @@ def device_line() -> str:
         return f"{len(found)} {found[0].platform.upper()} device{'s' * (len(found) > 1)} of JAX"
     found = gpus()
     if not found:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         return f"{cores} CPU core{'s' * (cores > 1)}"
-    names = {tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found}
+    names = {
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in found
+    }
     return f"{len(found)} GPU{'s' * (len(found) > 1)} ({', '.join(sorted(names))})"
 
 
 def strategy(devices: list[str] | None = None) -> Any:
     """Return the ``tf.distribute`` strategy for this machine. Explained in notebooks 10 and 11.
 
-    Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits for all of them, must be
-    made before anything else is computed, and trains with `helpers.distributed.fit`, not with `Model.fit`.
+    Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits
+    for all of them, must be made before anything else is computed, and trains with
+    `helpers.distributed.fit`, not with `Model.fit`.
 
     Parameters
     ----------
     devices
-        Names such as ``["CPU:0", "CPU:1"]``. Default: all GPUs if there are two or more, else the default
-        strategy, whose ``scope()`` changes nothing.
+        Names such as ``["CPU:0", "CPU:1"]``. Default: all GPUs if there are two or more, else
+        the default strategy, whose ``scope()`` changes nothing.
     """
     import tensorflow as tf
 
     if devices is None and cluster_size() > 1:
         return _several(None)
     if devices is None:  # TensorFlow's devices do not compute where Keras runs on JAX
-        devices = [] if jax_devices() else [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+        devices = (
+            [] if jax_devices() else [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+        )
     return _several(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
@@ -225,7 +246,11 @@ def _several(devices: tuple[str, ...] | None) -> Any:
     """Make a strategy once in a process: a second one on the same devices fails in its first all-reduce."""
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(devices) if devices else tf.distribute.MultiWorkerMirroredStrategy()
+    return (
+        tf.distribute.MirroredStrategy(devices)
+        if devices
+        else tf.distribute.MultiWorkerMirroredStrategy()
+    )
 
 
 def cluster_size() -> int:
@@ -258,14 +283,19 @@ def data_choice() -> str:
         return "Kaggle mount if attached"
     if named or profile() == "quick":
         return named or "bundled"
-    return "Keras cache, else bundled" if not os.environ.get("COURSE_DOWNLOAD") else "Keras cache, else download"
+    return (
+        "Keras cache, else bundled"
+        if not os.environ.get("COURSE_DOWNLOAD")
+        else "Keras cache, else download"
+    )
 
 
 def course_path(*parts: str) -> Path:
     """Return a file or folder of the course, from any working directory: ``course_path("data", "flowers")``.
 
-    In a checkout this is the file beside the package, in an installed course the copy inside it. Where a drawn set did
-    not come along but the script that draws it did, as in a one-file edition, it is drawn on the spot, once.
+    In a checkout this is the file beside the package, in an installed course the copy inside
+    it. Where a drawn set did not come along but the script that draws it did, as in a one-file
+    edition, it is drawn on the spot, once.
 
     Raises
     ------
@@ -283,7 +313,10 @@ def course_path(*parts: str) -> Path:
             path = _drawn(script).joinpath(*parts[2:])
             if path.exists():
                 return path
-    raise FileNotFoundError(f"The course has no {'/'.join(parts)!r} beside {_PACKAGE}. Clone it or install it again.")
+    raise FileNotFoundError(
+        f"The course has no {'/'.join(parts)!r} beside {_PACKAGE}. Clone it or install it "
+        "again."
+    )
 
 
 def _drawn(script: Path) -> Path:
@@ -292,19 +325,36 @@ def _drawn(script: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     if not _writable(cache):
         cache = Path(tempfile.gettempdir())
-    folder = cache / "tf-vision-course" / f"{name}-{hashlib.sha256(script.read_bytes()).hexdigest()[:12]}"
+    folder = (
+        cache
+        / "tf-vision-course"
+        / f"{name}-{hashlib.sha256(script.read_bytes()).hexdigest()[:12]}"
+    )
     if folder.is_dir():
         return folder
-    print(f"Drawing the course's {name}, once on this machine: some seconds for fashion, some minutes for flowers.")
+    print(
+        f"Drawing the course's {name}, once on this machine: some seconds for fashion, some "
+        "minutes for flowers."
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-        code = f"import pathlib, sys, {script.stem}; {script.stem}.main(pathlib.Path(sys.argv[1], 'drawn'))"
+        code = (
+            f"import pathlib, sys, {script.stem}; {script.stem}.main(pathlib.Path(sys.argv[1], "
+            "'drawn'))"
+        )
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}  # the GPU is the notebook's
         done = subprocess.run(
-            [sys.executable, "-c", code, partial], cwd=script.parent, env=environment, capture_output=True, text=True
+            [sys.executable, "-c", code, partial],
+            cwd=script.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
-            raise FileNotFoundError(f"Could not draw the course's {name}; {script} ended with:\n{done.stderr[-800:]}")
+            raise FileNotFoundError(
+                f"Could not draw the course's {name}; {script} ended "
+                f"with:\n{done.stderr[-800:]}"
+            )
         with contextlib.suppress(OSError):  # another notebook was faster
             Path(partial, "drawn").rename(folder)
     return folder
@@ -318,9 +368,9 @@ def keras_home() -> Path:
 def output_folder(name: str = "") -> Path:
     """Return a folder to write results to, made if need be.
 
-    ``COURSE_OUTPUT`` if set; on Kaggle the working folder (``COURSE_KAGGLE_WORKING``, default ``/kaggle/working``); in
-    a checkout ``notebooks/outputs``; else ``outputs`` in the working directory. Where none of these can be written to,
-    a folder under the system's temporary one.
+    ``COURSE_OUTPUT`` if set; on Kaggle the working folder (``COURSE_KAGGLE_WORKING``, default
+    ``/kaggle/working``); in a checkout ``notebooks/outputs``; else ``outputs`` in the working
+    directory. Where none of these can be written to, a folder under the system's temporary one.
     """
     if os.environ.get("COURSE_OUTPUT"):
         root = Path(os.environ["COURSE_OUTPUT"])
@@ -351,7 +401,8 @@ def on_kaggle() -> bool:
 def kaggle_input(name: str) -> list[Path]:
     """Return what matches a pattern under Kaggle's input: how deep it lies depends on how it was attached.
 
-    The input is ``COURSE_KAGGLE_INPUT``, default ``/kaggle/input``; without one the list is empty.
+    The input is ``COURSE_KAGGLE_INPUT``, default ``/kaggle/input``; without one the list is
+    empty.
     """
     root = Path(os.environ.get("COURSE_KAGGLE_INPUT") or "/kaggle/input")
     return [found for depth in range(5) for found in sorted(root.glob("*/" * depth + name))]
@@ -369,11 +420,15 @@ def xla_works() -> bool:
 
     def compile_and_run() -> bool:
         try:
-            return int(tf.function(lambda number: number + 1, jit_compile=True)(tf.constant(1))) == 2
+            return (
+                int(tf.function(lambda number: number + 1, jit_compile=True)(tf.constant(1)))
+                == 2
+            )
         except (tf.errors.OpError, NotImplementedError, ValueError):
             return False
 
-    # The first call may come while a pipeline is traced, where nothing runs at once. A thread of its own is eager.
+    # The first call may come while a pipeline is traced, where nothing runs at once. A thread
+    # of its own is eager.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(compile_and_run).result()
 

@@ -1,7 +1,8 @@
 """Learning-rate schedules, per step and per epoch, and what it takes to plot and to record the real ones.
 
-A schedule here is an object: the optimizer calls it with the number of the step. The curve in a figure comes from
-calling the same object (`sample`), and `RecordLearningRate` writes down what the optimizer used. See notebook 09.
+A schedule here is an object: the optimizer calls it with the number of the step. The curve in a
+figure comes from calling the same object (`sample`), and `RecordLearningRate` writes down what
+the optimizer used. See notebook 09.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class WarmupCosine(Schedule):
     """Linear warm-up to a peak, then half a cosine down to 0, and 0 from then on.
 
-    In step s: max_lr s / warmup_steps in the warm-up, then max_lr (1 + cos(pi (s - warmup_steps) / decay_steps)) / 2
-    (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5, without restarts). Equal to Keras'
-    `CosineDecay(0.0, decay_steps, warmup_target=max_lr, warmup_steps=warmup_steps)`. See notebook 09.
+    In step s: max_lr s / warmup_steps in the warm-up, then max_lr (1 + cos(pi (s -
+    warmup_steps) / decay_steps)) / 2 (Loshchilov and Hutter 2017,
+    https://arxiv.org/abs/1608.03983, equation 5, without restarts). Equal to Keras'
+    `CosineDecay(0.0, decay_steps, warmup_target=max_lr, warmup_steps=warmup_steps)`. See
+    notebook 09.
 
     Parameters
     ----------
@@ -51,12 +54,14 @@ class WarmupCosine(Schedule):
     warmup_steps
         Steps of the warm-up; 0 for none.
     decay_steps
-        Steps of the cosine, the warm-up *not* included: the rate reaches 0 after warmup_steps + decay_steps.
+        Steps of the cosine, the warm-up *not* included: the rate reaches 0 after warmup_steps +
+        decay_steps.
 
     Raises
     ------
     TypeError, ValueError
-        A rate that is not a finite number above 0, or steps that are not whole numbers in range.
+        A rate that is not a finite number above 0, or steps that are not whole numbers in
+        range.
     """
 
     def __init__(self, max_lr: float, warmup_steps: int, decay_steps: int):
@@ -79,14 +84,16 @@ class WarmupCosine(Schedule):
 class RampSustainDecay(Schedule):
     """Linear ramp from a first rate to the peak, a plateau, then exponential decay towards a floor.
 
-    After the plateau: min_lr + (max_lr - min_lr) decay_rate^((s - rampup_steps - sustain_steps) / decay_steps).
-    With `decay_steps=1` and steps counted in epochs this is the notes' formula; `decay_steps=steps_per_epoch` (and
-    rampup_steps, sustain_steps times as many) gives the same curve per step. See notebook 09.
+    After the plateau: min_lr + (max_lr - min_lr) decay_rate^((s - rampup_steps - sustain_steps)
+    / decay_steps). With `decay_steps=1` and steps counted in epochs this is the notes' formula;
+    `decay_steps=steps_per_epoch` (and rampup_steps, sustain_steps times as many) gives the same
+    curve per step. See notebook 09.
 
     Parameters
     ----------
     start_lr
-        Rate in step 0; at least 0. Above `max_lr` the "ramp-up" goes down, as it did in the notes.
+        Rate in step 0; at least 0. Above `max_lr` the "ramp-up" goes down, as it did in the
+        notes.
     max_lr
         Rate at the end of the ramp; above 0.
     min_lr
@@ -124,7 +131,9 @@ class RampSustainDecay(Schedule):
             decay_steps=check_count("decay_steps", decay_steps, 1),
         )
         if self.min_lr > self.max_lr:
-            raise ValueError(f"min_lr must be at most max_lr; got min_lr={min_lr!r} and max_lr={max_lr!r}")
+            raise ValueError(
+                f"min_lr must be at most max_lr; got min_lr={min_lr!r} and max_lr={max_lr!r}"
+            )
 
     def rate(self, step: Any) -> Any:
         """Rate in the given step, float32."""
@@ -138,8 +147,8 @@ class RampSustainDecay(Schedule):
 def per_epoch(schedule: Callable[[Any], Any], steps_per_epoch: int = 1) -> Callable[..., float]:
     """Make of a schedule a function of the epoch, for `keras.callbacks.LearningRateScheduler`.
 
-    Keras calls such a function with the epoch *and the current rate*. The notes' function took the second for its
-    `start_lr`; this one has a place for it, and ignores it. See notebook 09.
+    Keras calls such a function with the epoch *and the current rate*. The notes' function took
+    the second for its `start_lr`; this one has a place for it, and ignores it. See notebook 09.
 
     Parameters
     ----------
@@ -171,32 +180,41 @@ def sample(schedule: Callable[[Any], Any], steps: int | Sequence[int]) -> np.nda
     np.ndarray
         [steps] float32.
     """
-    steps = np.arange(check_count("steps", steps, 1)) if np.ndim(steps) == 0 else np.asarray(steps)
+    steps = (
+        np.arange(check_count("steps", steps, 1)) if np.ndim(steps) == 0 else np.asarray(steps)
+    )
     if isinstance(schedule, Schedule):
         return ops.convert_to_numpy(schedule(steps))
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        # Keras' own take one step at a time, and a loop in a graph is a hundred times faster than one in Python.
+        # Keras' own take one step at a time, and a loop in a graph is a hundred times faster
+        # than one in Python.
         if keras.backend.backend() != "tensorflow":
-            return ops.convert_to_numpy(ops.vectorized_map(lambda step: ops.cast(schedule(step), "float32"), steps))
+            return ops.convert_to_numpy(
+                ops.vectorized_map(lambda step: ops.cast(schedule(step), "float32"), steps)
+            )
         import tensorflow as tf
 
         def rate(step):
             return tf.cast(schedule(step), tf.float32)
 
-        return tf.function(lambda: tf.map_fn(rate, steps, fn_output_signature=tf.float32))().numpy()
+        return tf.function(
+            lambda: tf.map_fn(rate, steps, fn_output_signature=tf.float32)
+        )().numpy()
     return np.array([float(schedule(step)) for step in steps], "float32")
 
 
 class RecordLearningRate(keras.callbacks.Callback):
     """Record the rate that the optimizer uses in each training step. See notebook 09.
 
-    The rate is read just before the step: afterwards the optimizer has counted it, and a schedule would give the
-    rate of the next. With `compile(steps_per_execution=n)` Keras calls back once in n steps, and so it is recorded.
+    The rate is read just before the step: afterwards the optimizer has counted it, and a
+    schedule would give the rate of the next. With `compile(steps_per_execution=n)` Keras calls
+    back once in n steps, and so it is recorded.
 
     Attributes
     ----------
     steps, rates
-        Lists of ints and floats, one per recorded step of the latest `fit`: the optimizer's own count, and its rate.
+        Lists of ints and floats, one per recorded step of the latest `fit`: the optimizer's own
+        count, and its rate.
     """
 
     def __init__(self):
@@ -211,7 +229,8 @@ class RecordLearningRate(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Record the step to come."""
         optimizer = self.model.optimizer
-        # By way of NumPy: a variable that is mirrored on several devices makes no Python number.
+        # By way of NumPy: a variable that is mirrored on several devices makes no Python
+        # number.
         self.steps.append(int(keras.ops.convert_to_numpy(optimizer.iterations)))
         self.rates.append(float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
 
@@ -220,7 +239,8 @@ def _steps_since(step: Any, start: int, limit: int | None = None) -> Any:
     """Steps from `start` on, float32, in [0, limit]; whole steps are subtracted as such, exactly however many."""
     step = ops.convert_to_tensor(step)
     whole = keras.backend.is_int_dtype(step.dtype)
-    widest = "int32" if keras.backend.backend() == "jax" else "int64"  # JAX has no wider one, unless told to
+    # JAX has no wider one, unless told to.
+    widest = "int32" if keras.backend.backend() == "jax" else "int64"
     passed = ops.maximum(ops.cast(step, widest if whole else "float32") - start, 0)
     passed = passed if limit is None else ops.minimum(passed, limit)
     return ops.cast(passed, "float32")

@@ -1,6 +1,7 @@
 """Seeded draws: the same pair of integers draws the same numbers eagerly, in a graph, in `tf.data` and under XLA.
 
-The generator (Philox) is named instead of left to the device, and the numbers are made from its bits here.
+The generator (Philox) is named instead of left to the device, and the numbers are made from its
+bits here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ def as_seed(seed: Any) -> tf.Tensor:
     pair = tf.convert_to_tensor(seed)
     if not pair.dtype.is_integer or not pair.shape.is_compatible_with([2]):
         raise ValueError(
-            f"seed must be a pair of integers such as (7, 0); got {pair.dtype.name} of shape {tuple(pair.shape)}"
+            f"seed must be a pair of integers such as (7, 0); got {pair.dtype.name} of shape "
+            f"{tuple(pair.shape)}"
         )
     return pair if pair.dtype in (tf.int32, tf.int64) else tf.cast(pair, tf.int64)
 
@@ -27,7 +29,9 @@ def split(seed: Any, count: int) -> list[tf.Tensor]:
     """Draw `count` independent seeds from one."""
     import tensorflow as tf
 
-    bits = tf.random.stateless_uniform([count, 2], as_seed(seed), None, None, tf.int32, alg="philox")
+    bits = tf.random.stateless_uniform(
+        [count, 2], as_seed(seed), None, None, tf.int32, alg="philox"
+    )
     return tf.unstack(bits)
 
 
@@ -57,13 +61,15 @@ def to_unit(bits: tf.Tensor) -> tf.Tensor:
 class SeededMap:
     """A random step of a `tf.data` pipeline that takes a new seed for every batch.
 
-    A subclass gives `transform(seed, *batch)`. Two ways to use an object, both fresh in every batch and every epoch:
+    A subclass gives `transform(seed, *batch)`. Two ways to use an object, both fresh in every
+    batch and every epoch:
 
-    - `dataset.map(step)`: the seed comes from a counter kept in the object. Run after run the draws are the same as
-      long as the map is sequential: no `num_parallel_calls`, for which parallel calls would race for the counter, or
+    - `dataset.map(step)`: the seed comes from a counter kept in the object. Run after run the
+      draws are the same as long as the map is sequential: no `num_parallel_calls`, for which
+      parallel calls would race for the counter, or
       `tf.config.experimental.enable_op_determinism()`, which keeps them in order.
-    - `step.apply(dataset, num_parallel_calls=tf.data.AUTOTUNE)`: the seeds are zipped to the batches, so that the
-      same batch gets the same seed however many calls run at once.
+    - `step.apply(dataset, num_parallel_calls=tf.data.AUTOTUNE)`: the seeds are zipped to the
+      batches, so that the same batch gets the same seed however many calls run at once.
 
     Parameters
     ----------
@@ -84,13 +90,19 @@ class SeededMap:
 
         return self.transform(self._generator.uniform_full_int([2], tf.int32), *batch)
 
-    def apply(self, dataset: tf.data.Dataset, num_parallel_calls: int | None = None) -> tf.data.Dataset:
+    def apply(
+        self, dataset: tf.data.Dataset, num_parallel_calls: int | None = None
+    ) -> tf.data.Dataset:
         """Return `dataset` (of batches) with this step mapped over it, the seeds fixed by the batch's place."""
         import tensorflow as tf
 
-        seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).batch(
+            2, drop_remainder=True
+        )
 
         def step(batch: Any, seed: tf.Tensor) -> Any:
             return self.transform(seed, *(batch if isinstance(batch, tuple) else (batch,)))
 
-        return tf.data.Dataset.zip((dataset, seeds)).map(step, num_parallel_calls=num_parallel_calls)
+        return tf.data.Dataset.zip((dataset, seeds)).map(
+            step, num_parallel_calls=num_parallel_calls
+        )

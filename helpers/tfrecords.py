@@ -1,10 +1,12 @@
 """How image data lies on disk, and how it gets from there to uint8 tensors. The work behind :mod:`helpers.data`.
 
-A split is one of three things: `Files` (a folder per class), `Shards` (TFRecords in the layout of the Kaggle
-competition) or `Arrays`. All three know `count` and `labelled` and offer `images`, `batched`, `labels` and `ids`.
+A split is one of three things: `Files` (a folder per class), `Shards` (TFRecords in the layout
+of the Kaggle competition) or `Arrays`. All three know `count` and `labelled` and offer
+`images`, `batched`, `labels` and `ids`.
 
-Photographs of any shape become squares in one way everywhere: the centre square, resized bilinearly. A JPEG at least
-twice as large as wanted is scaled down by 2, 4 or 8 while it is decoded, which costs less and aliases less.
+Photographs of any shape become squares in one way everywhere: the centre square, resized
+bilinearly. A JPEG at least twice as large as wanted is scaled down by 2, 4 or 8 while it is
+decoded, which costs less and aliases less.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ import numpy as np
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 EXPECTED = (
-    f"a folder with a sub-folder of images ({', '.join(IMAGE_SUFFIXES)}) for each of two or more classes, or a folder "
-    "of TFRecords as in the Kaggle competition: tfrecords-jpeg-224x224/train/*.tfrec and val/*.tfrec"
+    f"a folder with a sub-folder of images ({', '.join(IMAGE_SUFFIXES)}) for each of two or "
+    "more classes, or a folder "
+    "of TFRecords as in the Kaggle competition: tfrecords-jpeg-224x224/train/*.tfrec and "
+    "val/*.tfrec"
 )
 _TREE = re.compile(r"tfrecords-jpeg-(\d+)x(\d+)")
 _SHARD = re.compile(r".+-(\d+)x(\d+)-(\d+)\.tfrec")
@@ -64,19 +68,33 @@ class Encoded:
             return image, target
 
         rows = dealt(self.rows(shuffle, seed, buffer), self.count, shard)
-        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).shard(shard[1], shard[0])
+        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).shard(
+            shard[1], shard[0]
+        )
 
         def each(dataset: Any, step: Callable[[Any, Any], Any]) -> Any:
-            return tf.data.Dataset.zip((dataset, draws)).map(step, num_parallel_calls=tf.data.AUTOTUNE)
+            return tf.data.Dataset.zip((dataset, draws)).map(
+                step, num_parallel_calls=tf.data.AUTOTUNE
+            )
 
         if not cache:
             return each(rows, lambda row, draw: vary(load(row, draw), draw))
         images = each(rows, load).cache()
-        if shuffle:  # behind the cache, which would repeat one order for ever; `rows` has mixed the classes already
+        # Behind the cache, which would repeat one order for ever; `rows` has mixed the classes
+        # already.
+        if shuffle:
             images = images.shuffle(max(min(buffer, self.count), 1), seed)
         return each(images, vary) if crop or flip else images
 
-    def batched(self, size: int, *, batch_size: int, repeat: bool = False, drop_remainder: bool = False, **kw: Any):
+    def batched(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        repeat: bool = False,
+        drop_remainder: bool = False,
+        **kw: Any,
+    ):
         images = self.images(size, **kw)
         return (images.repeat() if repeat else images).batch(batch_size, drop_remainder)
 
@@ -110,9 +128,14 @@ class Files(Encoded):
     def rows(self, shuffle: bool, seed: int | None, buffer: int) -> Any:
         import tensorflow as tf
 
-        targets = tf.constant(self.classes, tf.int64) if self.labelled else tf.constant(self.names, tf.string)
+        targets = (
+            tf.constant(self.classes, tf.int64)
+            if self.labelled
+            else tf.constant(self.names, tf.string)
+        )
         rows = tf.data.Dataset.from_tensor_slices((tf.constant(self.paths, tf.string), targets))
-        return rows.shuffle(max(self.count, 1), seed) if shuffle else rows  # paths are small: mix them all
+        # Paths are small: mix them all.
+        return rows.shuffle(max(self.count, 1), seed) if shuffle else rows
 
     def read(self, row: tuple[Any, Any]) -> tuple[Any, Any]:
         import tensorflow as tf
@@ -128,8 +151,9 @@ class Files(Encoded):
 class Shards(Encoded):
     """Images in TFRecord files.
 
-    `takes` is how many records to read of each file, `dropped` which of those to leave out, counted over all files,
-    `stored` the size of the images if they are squares of one size, `known` ids and labels where a check has read them.
+    `takes` is how many records to read of each file, `dropped` which of those to leave out,
+    counted over all files, `stored` the size of the images if they are squares of one size,
+    `known` ids and labels where a check has read them.
     """
 
     paths: tuple[str, ...]
@@ -162,7 +186,11 @@ class Shards(Encoded):
 
         starts = np.cumsum([0, *self.takes], dtype=np.int64)[:-1]
         files = tf.data.Dataset.from_tensor_slices(
-            (tf.constant(self.paths, tf.string), tf.constant(self.takes, tf.int64), tf.constant(starts))
+            (
+                tf.constant(self.paths, tf.string),
+                tf.constant(self.takes, tf.int64),
+                tf.constant(starts),
+            )
         )
 
         def records(path: Any, take: Any, start: Any) -> Any:
@@ -176,18 +204,24 @@ class Shards(Encoded):
 
         if shuffle:
             files = files.shuffle(max(len(self.paths), 1), seed)
-            rows = files.interleave(records, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE)
+            rows = files.interleave(
+                records, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE
+            )
             rows = rows.shuffle(max(min(buffer, self.count), 1), seed)
         else:
             rows = files.flat_map(records)
-        # A file that does not hold what it promised stops the run here instead of giving a shorter epoch.
+        # A file that does not hold what it promised stops the run here instead of giving a
+        # shorter epoch.
         return rows.apply(tf.data.experimental.assert_cardinality(self.count))
 
     def read(self, raw: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
         target = ("class", tf.int64) if self.labelled else ("id", tf.string)
-        features = {"image": tf.io.FixedLenFeature([], tf.string), target[0]: tf.io.FixedLenFeature([], target[1])}
+        features = {
+            "image": tf.io.FixedLenFeature([], tf.string),
+            target[0]: tf.io.FixedLenFeature([], target[1]),
+        }
         example = tf.io.parse_single_example(raw, features)
         return example["image"], example[target[0]]
 
@@ -236,28 +270,40 @@ class Arrays:
         import tensorflow as tf
 
         if crop or flip:
-            raise ValueError("random_crop and random_flip are for photographs; these are arrays. Use `augment`.")
+            raise ValueError(
+                "random_crop and random_flip are for photographs; these are arrays. Use "
+                "`augment`."
+            )
         rows = tf.data.Dataset.range(self.count)
-        rows = dealt(rows.shuffle(max(self.count, 1), seed) if shuffle else rows, self.count, shard)
+        rows = dealt(
+            rows.shuffle(max(self.count, 1), seed) if shuffle else rows, self.count, shard
+        )
         rows = (rows.repeat() if repeat else rows).batch(batch_size, drop_remainder)
         pixels, classes = tf.constant(self.pixels), tf.constant(self.classes)
         return rows.map(
-            lambda row: (tf.gather(pixels, row), tf.gather(classes, row)), num_parallel_calls=tf.data.AUTOTUNE
+            lambda row: (tf.gather(pixels, row), tf.gather(classes, row)),
+            num_parallel_calls=tf.data.AUTOTUNE,
         )
 
 
 # ------------------------------------------------------------------------------------------------------------ decoding
 
 
-def _decoder(size: int, crop: float | None, *, stored: int | None = None, all_jpeg: bool = True) -> Callable[..., Any]:
+def _decoder(
+    size: int, crop: float | None, *, stored: int | None = None, all_jpeg: bool = True
+) -> Callable[..., Any]:
     """Return the function (encoded, draw) -> uint8 [size, size, 3], for the whole square or, with `crop`, a window."""
     import tensorflow as tf
 
     ratio, rest = divmod(stored or 0, size)
-    if not crop and rest == 0 and ratio in (1, 2, 4, 8):  # the size on disk, or a size the decoder makes by itself
+    if (
+        not crop and rest == 0 and ratio in (1, 2, 4, 8)
+    ):  # the size on disk, or a size the decoder makes by itself
 
         def decode_exact(encoded: Any, draw: Any) -> Any:
-            return tf.ensure_shape(tf.io.decode_jpeg(encoded, channels=3, ratio=ratio), [size, size, 3])
+            return tf.ensure_shape(
+                tf.io.decode_jpeg(encoded, channels=3, ratio=ratio), [size, size, 3]
+            )
 
         return decode_exact
 
@@ -271,7 +317,8 @@ def _decoder(size: int, crop: float | None, *, stored: int | None = None, all_jp
         top, left = (height - side) // 2, (width - side) // 2
         if crop:
             window = tf.maximum(tf.cast(tf.cast(side, tf.float32) * crop, tf.int32), 1)
-            # Nearly the size wanted: take exactly that, which saves the resizing, a quarter of the cost, and its blur.
+            # Nearly the size wanted: take exactly that, which saves the resizing, a quarter of
+            # the cost, and its blur.
             near = (tf.abs(window - size) <= size // 12) & (size <= side) & (crop < 1)
             window = tf.where(near, size, window)
             down, right, _ = _draws(draw, side - window + 1)
@@ -280,7 +327,8 @@ def _decoder(size: int, crop: float | None, *, stored: int | None = None, all_jp
             image = _decode_window(encoded, tf.stack([top, left, side, side]), size)
         else:
             image = image[top : top + side, left : left + side]
-        return tf.cast(tf.image.resize(image, [size, size]) + 0.5, tf.uint8)  # cast cuts off, so this rounds
+        # Cast cuts off, so this rounds.
+        return tf.cast(tf.image.resize(image, [size, size]) + 0.5, tf.uint8)
 
     return decode
 
@@ -289,7 +337,9 @@ def _decode_window(encoded: Any, window: Any, size: int) -> Any:
     import tensorflow as tf
 
     def scaled(ratio: int) -> Callable[[], Any]:
-        return lambda: tf.image.decode_and_crop_jpeg(encoded, window // ratio, channels=3, ratio=ratio)
+        return lambda: tf.image.decode_and_crop_jpeg(
+            encoded, window // ratio, channels=3, ratio=ratio
+        )
 
     larger = tf.reduce_sum(tf.cast(window[2] >= [2 * size, 4 * size, 8 * size], tf.int32))
     return tf.switch_case(larger, [scaled(ratio) for ratio in (1, 2, 4, 8)])
@@ -320,8 +370,12 @@ def class_folders(folder: Path) -> list[Path]:
     """Return the sub-folders of a folder of classes; none if there are fewer than two or not one image in them."""
     if not folder.is_dir():
         return []
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    images = any(file.suffix.lower() in IMAGE_SUFFIXES for path in inside for file in path.iterdir())
+    inside = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    images = any(
+        file.suffix.lower() in IMAGE_SUFFIXES for path in inside for file in path.iterdir()
+    )
     return inside if len(inside) > 1 and images else []
 
 
@@ -336,7 +390,9 @@ def trees(folder: Path) -> dict[int, Path]:
     return found
 
 
-def open_folder(location: Path, *, check: bool, shares: tuple[float, float, float], seed: int) -> Opened:
+def open_folder(
+    location: Path, *, check: bool, shares: tuple[float, float, float], seed: int
+) -> Opened:
     """Split a folder of classes: within each class by a hash of the file's name, in exact shares.
 
     All splits of a class of three or more images get at least one, if their share is above 0.
@@ -344,28 +400,45 @@ def open_folder(location: Path, *, check: bool, shares: tuple[float, float, floa
     problems, files = {}, {}
     for folder in class_folders(location):
         inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-        files[folder.name] = [path for path in inside if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES]
+        files[folder.name] = [
+            path for path in inside if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+        ]
         odd = set(inside) - set(files[folder.name])
-        problems |= {_short(path): f"is not an image ({', '.join(IMAGE_SUFFIXES)})" for path in sorted(odd)}
+        problems |= {
+            _short(path): f"is not an image ({', '.join(IMAGE_SUFFIXES)})"
+            for path in sorted(odd)
+        }
     every = [path for paths in files.values() for path in paths]
     all_jpeg = not any(path.suffix.lower() == ".png" for path in every)
     if check:
         sound, all_jpeg = scan_files(every)
         bad = [path for row, path in enumerate(every) if row not in sound]
         problems |= {_short(path): "cannot be decoded as JPEG or PNG" for path in bad}
-        files = {name: [path for path in paths if path not in set(bad)] for name, paths in files.items()}
-    problems |= {f"{name}/": "is a class folder without images" for name, paths in files.items() if not paths}
+        files = {
+            name: [path for path in paths if path not in set(bad)]
+            for name, paths in files.items()
+        }
+    problems |= {
+        f"{name}/": "is a class folder without images"
+        for name, paths in files.items()
+        if not paths
+    }
     names = tuple(name for name, paths in files.items() if paths)
     parts: dict[str, list[tuple[str, Path, int]]] = {split: [] for split in SPLITS}
     for label, name in enumerate(names):
         ranked = sorted(
-            (hashlib.sha256(f"{seed}/{_short(path)}".encode()).hexdigest(), path, label) for path in files[name]
+            (hashlib.sha256(f"{seed}/{_short(path)}".encode()).hexdigest(), path, label)
+            for path in files[name]
         )
-        val, test = (max(round(len(ranked) * share), len(ranked) > 2) if share else 0 for share in shares[1:])
+        val, test = (
+            max(round(len(ranked) * share), len(ranked) > 2) if share else 0
+            for share in shares[1:]
+        )
         parts["test"] += ranked[:test]
         parts["val"] += ranked[test : test + val]
         parts["train"] += ranked[test + val :]
-    # An id tells a picture from the others but not its class, so the file's name will do if it is the only one.
+    # An id tells a picture from the others but not its class, so the file's name will do if it
+    # is the only one.
     stems = {path: path.stem for path in every}
     if len(set(stems.values())) < len(every):
         stems = {path: f"{path.parent.name}-{path.name}" for path in every}
@@ -385,10 +458,17 @@ def open_folder(location: Path, *, check: bool, shares: tuple[float, float, floa
 def open_tree(tree: Path, *, check: bool, default_names: tuple[str, ...]) -> Opened:
     """Read a TFRecord tree: ``train``, ``val`` and ``test`` with files named ``NN-HxW-COUNT.tfrec``.
 
-    Class names come from a ``classes.json`` in or beside the tree. Without one they are `default_names`, unless the
-    labels are 0..K-1 without a gap and fewer than those.
+    Class names come from a ``classes.json`` in or beside the tree. Without one they are
+    `default_names`, unless the labels are 0..K-1 without a gap and fewer than those.
     """
-    listing = next((path for path in (tree / "classes.json", tree.parent / "classes.json") if path.is_file()), None)
+    listing = next(
+        (
+            path
+            for path in (tree / "classes.json", tree.parent / "classes.json")
+            if path.is_file()
+        ),
+        None,
+    )
     names = _class_list(listing) if listing else default_names
     splits, problems = {}, {}
     for split in SPLITS:
@@ -398,14 +478,24 @@ def open_tree(tree: Path, *, check: bool, default_names: tuple[str, ...]) -> Ope
         shapes, counts = set(), []
         for path in paths:
             if not (named := _SHARD.fullmatch(path.name)):
-                raise ValueError(f"{path}: the name does not say size and count, as 00-192x192-120.tfrec does.")
+                raise ValueError(
+                    f"{path}: the name does not say size and count, as 00-192x192-120.tfrec "
+                    "does."
+                )
             shapes.add((int(named[1]), int(named[2])))
             counts.append(int(named[3]))
         square = len(shapes) == 1 and len(set(*shapes)) == 1
-        part = Shards(tuple(map(str, paths)), tuple(counts), min(shapes)[0] if square else None, split != "test")
+        part = Shards(
+            tuple(map(str, paths)),
+            tuple(counts),
+            min(shapes)[0] if square else None,
+            split != "test",
+        )
         splits[split] = _check_shards(part, split, len(names), problems) if check else part
     if not listing:
-        used = np.unique(np.concatenate([splits[split].index()[1] for split in ("train", "val")]))
+        used = np.unique(
+            np.concatenate([splits[split].index()[1] for split in ("train", "val")])
+        )
         if np.array_equal(used, np.arange(len(used))) and 0 < len(used) < len(names):
             names = tuple(f"class {label}" for label in used)
     return Opened(names, splits, problems)
@@ -417,7 +507,9 @@ def _class_list(path: Path) -> tuple[str, ...]:
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}.") from error
     if not isinstance(names, list) or len(set(map(str, names))) < max(len(names), 1):
-        raise ValueError(f"{path} holds {names!r}; it takes a list of different class names, label 0 first.")
+        raise ValueError(
+            f"{path} holds {names!r}; it takes a list of different class names, label 0 first."
+        )
     return tuple(map(str, names))
 
 
@@ -434,7 +526,9 @@ def scan_files(paths: list[Path]) -> tuple[set[int], bool]:
         pixels = tf.size(tf.io.decode_jpeg(encoded, channels=3, ratio=8))
         return row, tf.io.is_jpeg(encoded) & (pixels > 0)
 
-    rows = tf.data.Dataset.from_tensor_slices(tf.constant([str(path) for path in paths], tf.string)).enumerate()
+    rows = tf.data.Dataset.from_tensor_slices(
+        tf.constant([str(path) for path in paths], tf.string)
+    ).enumerate()
     sound, jpeg = _collect(rows.map(look, num_parallel_calls=tf.data.AUTOTUNE), 2)
     return set(sound.tolist()), bool(jpeg.all())
 
@@ -442,8 +536,8 @@ def scan_files(paths: list[Path]) -> tuple[set[int], bool]:
 def scan_shards(paths: tuple[str, ...], *, decode: bool) -> dict[str, Any]:
     """Read all records that can be read, in order; with `decode`, only those whose image can be decoded.
 
-    Returns the columns ``shard`` and ``row`` (where), ``id``, ``label`` (-1 if it has none) and ``shape`` (height and
-    width, 0 if not decoded).
+    Returns the columns ``shard`` and ``row`` (where), ``id``, ``label`` (-1 if it has none) and
+    ``shape`` (height and width, 0 if not decoded).
     """
     import tensorflow as tf
 
@@ -467,10 +561,18 @@ def scan_shards(paths: tuple[str, ...], *, decode: bool) -> dict[str, Any]:
 
     files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).enumerate()
     found = files.interleave(records, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE)
-    shard, row, names, label, shape = _collect(found.map(look, num_parallel_calls=tf.data.AUTOTUNE), 5)
+    shard, row, names, label, shape = _collect(
+        found.map(look, num_parallel_calls=tf.data.AUTOTUNE), 5
+    )
     order = np.lexsort((row, shard))
     ids = [name.decode(errors="replace") for name in names[order].tolist()]
-    return {"shard": shard[order], "row": row[order], "id": ids, "label": label[order], "shape": shape[order]}
+    return {
+        "shard": shard[order],
+        "row": row[order],
+        "id": ids,
+        "label": label[order],
+        "shape": shape[order],
+    }
 
 
 def _collect(dataset: Any, columns: int) -> list[np.ndarray]:
@@ -480,7 +582,9 @@ def _collect(dataset: Any, columns: int) -> list[np.ndarray]:
     return [np.concatenate(column) for column in zip(*batches, strict=True)]
 
 
-def _check_shards(part: Shards, split: str, num_classes: int, problems: dict[str, str]) -> Shards:
+def _check_shards(
+    part: Shards, split: str, num_classes: int, problems: dict[str, str]
+) -> Shards:
     """Compare file names and content. Add to `problems`, and return `part` without what cannot be used."""
     scan = scan_shards(part.paths, decode=True)
     takes, dropped, kept = [], [], np.ones(len(scan["id"]), bool)
@@ -497,7 +601,9 @@ def _check_shards(part: Shards, split: str, num_classes: int, problems: dict[str
             takes[-1], torn, undecodable = _look_closely(path, set(rows))
             if torn or takes[-1] != promised:
                 why = ", then the file is cut off or damaged" if torn else ""
-                problems[f"{split}/{Path(path).name}"] = f"holds {takes[-1]} records{why}; its name says {promised}"
+                problems[f"{split}/{Path(path).name}"] = (
+                    f"holds {takes[-1]} records{why}; its name says {promised}"
+                )
             for row, name in undecodable.items():
                 drop(path, row, name, "holds no JPEG that can be decoded")
         for found in mine:
@@ -510,11 +616,17 @@ def _check_shards(part: Shards, split: str, num_classes: int, problems: dict[str
             elif not part.labelled and not scan["id"][found]:
                 reason = f"has no id, which {split} needs"
             elif part.stored and shape != (part.stored, part.stored):
-                reason = f"is {shape[0]}x{shape[1]}; its file's name says {part.stored}x{part.stored}"
+                reason = (
+                    f"is {shape[0]}x{shape[1]}; its file's name says "
+                    f"{part.stored}x{part.stored}"
+                )
             if reason:
                 kept[found] = False
                 drop(path, int(scan["row"][found]), scan["id"][found], reason)
-    known = ([name for name, keep in zip(scan["id"], kept, strict=True) if keep], scan["label"][kept])
+    known = (
+        [name for name, keep in zip(scan["id"], kept, strict=True) if keep],
+        scan["label"][kept],
+    )
     return replace(part, takes=tuple(takes), dropped=tuple(sorted(dropped)), known=known)
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def macro_f1(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> float:
     """Return the plain mean of the classes' F1 scores, the competition's measure. Explained in notebook 10.
 
-    A class that has photos but is never predicted counts 0. A class with neither photos nor predictions has no F1
-    (0 / 0) and is left out of the mean.
+    A class that has photos but is never predicted counts 0. A class with neither photos nor
+    predictions has no F1 (0 / 0) and is left out of the mean.
 
     Parameters
     ----------
@@ -45,21 +45,29 @@ def macro_f1(labels: Iterable[int], predictions: Iterable[int], num_classes: int
     return float(np.nanmean(f1_per_class(labels, predictions, num_classes)))
 
 
-def f1_per_class(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> np.ndarray:
+def f1_per_class(
+    labels: Iterable[int], predictions: Iterable[int], num_classes: int
+) -> np.ndarray:
     """Return each class's F1, shape (num_classes,), float; NaN where a class has neither photos nor predictions.
 
-    F1 is the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). Parameters and errors as for `macro_f1`.
+    F1 is the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). Parameters and
+    errors as for `macro_f1`.
     """
     from sklearn.metrics import f1_score
 
     labels, predictions = _pairs(labels, predictions, num_classes)
-    return f1_score(labels, predictions, labels=range(num_classes), average=None, zero_division=np.nan)
+    return f1_score(
+        labels, predictions, labels=range(num_classes), average=None, zero_division=np.nan
+    )
 
 
-def confusion(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> np.ndarray:
+def confusion(
+    labels: Iterable[int], predictions: Iterable[int], num_classes: int
+) -> np.ndarray:
     """Count how often each true class (row) was predicted as each class (column). Explained in notebooks 02 and 10.
 
-    Returns integers of shape (num_classes, num_classes). Parameters and errors as for `macro_f1`.
+    Returns integers of shape (num_classes, num_classes). Parameters and errors as for
+    `macro_f1`.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -120,20 +128,27 @@ class Evaluation:
         return wrong[np.argsort(-confidence, kind="stable")]
 
     def __str__(self) -> str:
-        return f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f} on {len(self.labels)} images"
+        return (
+            f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f} on {len(self.labels)} "
+            "images"
+        )
 
 
-def evaluate(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False) -> Evaluation:
+def evaluate(
+    model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False
+) -> Evaluation:
     """Run a classifier over a labelled dataset. Explained in notebook 10.
 
-    Images and labels are read in one pass: a second pass over a shuffled dataset would come in another order.
+    Images and labels are read in one pass: a second pass over a shuffled dataset would come in
+    another order.
 
     Parameters
     ----------
     model
         A classifier that gives logits or probabilities.
     dataset
-        Finite and batched: images, and labels as class numbers (batch,) or one-hot rows (batch, k).
+        Finite and batched: images, and labels as class numbers (batch,) or one-hot rows (batch,
+        k).
     mirror
         As in `predict`.
 
@@ -145,31 +160,36 @@ def evaluate(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = Fal
     probabilities, labels = predict(model, dataset, mirror=mirror)
     if labels.dtype.kind not in "iuf":
         raise ValueError(
-            f"The dataset's second part holds {labels.dtype}, no labels; for unlabelled images use predict."
+            f"The dataset's second part holds {labels.dtype}, no labels; for unlabelled "
+            "images use predict."
         )
     if labels.ndim == 2:
         labels = labels.argmax(axis=1)
     return Evaluation(_classes(labels, probabilities.shape[1], "labels"), probabilities)
 
 
-def predict(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Run a classifier over batches of (images, something) and keep the something: labels, or the ids of test images.
 
     Parameters
     ----------
     model
-        A classifier that gives logits or probabilities. Outputs that are no probabilities (some row has a negative
-        number or does not sum to 1) are taken as logits and go through a softmax.
+        A classifier that gives logits or probabilities. Outputs that are no probabilities (some
+        row has a negative number or does not sum to 1) are taken as logits and go through a
+        softmax.
     dataset
         Finite and batched.
     mirror
-        Show every image a second time, left and right swapped, and take the mean of both probabilities: for subjects
-        that look as natural in a mirror.
+        Show every image a second time, left and right swapped, and take the mean of both
+        probabilities: for subjects that look as natural in a mirror.
 
     Returns
     -------
     tuple
-        Probabilities, float32 (n, k); and the second parts of the dataset, shape (n, ...), in the same order.
+        Probabilities, float32 (n, k); and the second parts of the dataset, shape (n, ...), in
+        the same order.
 
     Raises
     ------
@@ -179,7 +199,8 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = Fals
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2 or spec[0].shape.rank != 4:
         raise ValueError(
-            f"The dataset gives {spec}; it must give pairs of batches: images (batch, height, width, 3), labels."
+            f"The dataset gives {spec}; it must give pairs of batches: images (batch, "
+            "height, width, 3), labels."
         )
     if dataset.cardinality() == -1:  # tf.data.INFINITE_CARDINALITY
         raise ValueError("The dataset never ends; evaluate it without repeat().")
@@ -191,11 +212,18 @@ def predict(model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = Fals
         seconds.append(second.numpy())
     if not seconds:
         raise ValueError("The dataset is empty: there is nothing to predict.")
-    return np.mean([_as_probabilities(np.concatenate(outputs)) for outputs in looks], axis=0), np.concatenate(seconds)
+    return np.mean(
+        [_as_probabilities(np.concatenate(outputs)) for outputs in looks], axis=0
+    ), np.concatenate(seconds)
 
 
-def _pairs(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    labels, predictions = _classes(labels, num_classes, "labels"), _classes(predictions, num_classes, "predictions")
+def _pairs(
+    labels: Iterable[int], predictions: Iterable[int], num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    labels, predictions = (
+        _classes(labels, num_classes, "labels"),
+        _classes(predictions, num_classes, "predictions"),
+    )
     if len(labels) != len(predictions):
         raise ValueError(f"{len(labels)} labels were given for {len(predictions)} predictions.")
     return labels, predictions
@@ -206,10 +234,14 @@ def _classes(values: Iterable[int], num_classes: int, what: str) -> np.ndarray:
     values = np.asarray(values if hasattr(values, "__array__") else list(values))
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iu":
         raise ValueError(
-            f"{what} has shape {values.shape} and dtype {values.dtype}; give class numbers, integers, in one row."
+            f"{what} has shape {values.shape} and dtype {values.dtype}; give class numbers, "
+            "integers, in one row."
         )
     if values.min() < 0 or values.max() >= num_classes:
-        raise ValueError(f"{what} runs from {values.min()} to {values.max()}; classes run from 0 to {num_classes - 1}.")
+        raise ValueError(
+            f"{what} runs from {values.min()} to {values.max()}; classes run from 0 to "
+            f"{num_classes - 1}."
+        )
     return values.astype("int64")
 
 
@@ -223,7 +255,11 @@ def _as_probabilities(outputs: np.ndarray) -> np.ndarray:
 
 def _spread(scores: np.ndarray) -> np.ndarray:
     """Return the sample standard deviation along the last axis; NaN where there is one score only."""
-    return scores.std(axis=-1, ddof=1) if scores.shape[-1] > 1 else np.full(scores.shape[:-1], np.nan)
+    return (
+        scores.std(axis=-1, ddof=1)
+        if scores.shape[-1] > 1
+        else np.full(scores.shape[:-1], np.nan)
+    )
 
 
 @dataclass(frozen=True)
@@ -277,30 +313,34 @@ def _decimals(number: float) -> str:
 
 
 def ablation(
-    run: Callable[..., float], base: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]
+    run: Callable[..., float],
+    base: Mapping[str, Any],
+    changes: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
 ) -> Ablation:
     """Compare a base with variants that differ in one setting each, over several seeds. Explained in notebook 10.
 
-    All variants see the same seeds, so their differences to the base are paired: the luck of a split or of the first
-    weights cancels. A progress bar counts the runs.
+    All variants see the same seeds, so their differences to the base are paired: the luck of a
+    split or of the first weights cancels. A progress bar counts the runs.
 
     Parameters
     ----------
     run
-        Called as ``run(seed=seed, **settings)`` after Python, NumPy and TensorFlow were given the seed; trains and
-        returns a score, the higher the better.
+        Called as ``run(seed=seed, **settings)`` after Python, NumPy and TensorFlow were given
+        the seed; trains and returns a score, the higher the better.
     base
         The settings of the base.
     changes
-        Name of each variant, and the one setting it changes, such as ``{"no smoothing": {"smoothing": 0.0}}``.
+        Name of each variant, and the one setting it changes, such as ``{"no smoothing":
+        {"smoothing": 0.0}}``.
     seeds
         One or more different integers. With fewer than three there is little to conclude.
 
     Raises
     ------
     ValueError
-        For a variant that changes no setting, several, or one the base does not have; for no or repeated seeds; for a
-        score that is not a finite number.
+        For a variant that changes no setting, several, or one the base does not have; for no or
+        repeated seeds; for a score that is not a finite number.
     """
     import keras
     from tqdm.auto import tqdm
@@ -310,29 +350,37 @@ def ablation(
     for name, change in changes.items():
         if len(change) != 1 or name == "base":
             raise ValueError(
-                f"variant {name!r} is {dict(change)!r}; change one setting of the base, under a name but 'base'."
+                f"variant {name!r} is {dict(change)!r}; change one setting of the base, "
+                "under a name but 'base'."
             )
         ((setting, value),) = change.items()
         if setting not in base or base[setting] == value:
             raise ValueError(
-                f"variant {name!r} sets {setting}={value!r}; it must differ from the base, {dict(base)!r}."
+                f"variant {name!r} sets {setting}={value!r}; it must differ from the base, "
+                f"{dict(base)!r}."
             )
     variants = {"base": {}, **changes}
     scores = np.empty((len(variants), len(seeds)))
     with tqdm(total=scores.size, desc="ablation", unit="run") as bar:
-        # Seed by seed, not variant by variant: a run that is stopped early has compared all variants.
+        # Seed by seed, not variant by variant: a run that is stopped early has compared all
+        # variants.
         for column, seed in enumerate(seeds):
             for row, (name, change) in enumerate(variants.items()):
                 keras.utils.set_random_seed(seed)
                 score = float(run(seed=seed, **{**base, **change}))
                 if not math.isfinite(score):
-                    raise ValueError(f"variant {name!r} scored {score} with seed {seed}; a score is a finite number.")
+                    raise ValueError(
+                        f"variant {name!r} scored {score} with seed {seed}; a score is a "
+                        "finite number."
+                    )
                 scores[row, column] = score
                 bar.update()
     return Ablation(tuple(variants), tuple(seeds), scores)
 
 
-def write_results(file: str | Path, evaluation: Evaluation, class_names: Sequence[str], **about: Any) -> Path:
+def write_results(
+    file: str | Path, evaluation: Evaluation, class_names: Sequence[str], **about: Any
+) -> Path:
     """Write macro F1, accuracy and each class's F1 as JSON, with what the run was about. Explained in notebook 10.
 
     Parameters
@@ -344,7 +392,8 @@ def write_results(file: str | Path, evaluation: Evaluation, class_names: Sequenc
     class_names
         The names, in the order of the classes.
     about
-        More entries, each a string, number or None: ``data_source``, ``backbone``, ``profile``, ``seconds``, ``seed``.
+        More entries, each a string, number or None: ``data_source``, ``backbone``, ``profile``,
+        ``seconds``, ``seed``.
 
     Raises
     ------
@@ -352,7 +401,9 @@ def write_results(file: str | Path, evaluation: Evaluation, class_names: Sequenc
         If the number of names is not the number of classes.
     """
     if len(class_names) != evaluation.num_classes:
-        raise ValueError(f"{len(class_names)} class names were given for {evaluation.num_classes} classes.")
+        raise ValueError(
+            f"{len(class_names)} class names were given for {evaluation.num_classes} classes."
+        )
     per_class = {
         name: None if math.isnan(f1) else round(float(f1), 4)
         for name, f1 in zip(class_names, evaluation.per_class_f1, strict=True)
@@ -387,14 +438,18 @@ def write_submission(
     Raises
     ------
     ValueError
-        For no ids, an empty or repeated id, unequal lengths, or a class that is no integer in [0, num_classes).
+        For no ids, an empty or repeated id, unequal lengths, or a class that is no integer in
+        [0, num_classes).
     """
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in ids]
     predictions = _classes(predictions, num_classes, "predictions")
     if len(names) != len(predictions):
         raise ValueError(f"{len(names)} ids were given for {len(predictions)} predictions.")
     if len(set(names)) != len(names) or "" in names:
-        raise ValueError("ids must be given once each, and none may be empty: the competition refuses such a file.")
+        raise ValueError(
+            "ids must be given once each, and none may be empty: the competition refuses "
+            "such a file."
+        )
     rows = [("id", "label"), *zip(names, predictions.tolist(), strict=True)]
     file = Path(file)
     with file.open("w", newline="", encoding="utf-8") as handle:

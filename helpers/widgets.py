@@ -1,6 +1,7 @@
 """Two explorers with sliders: CutMix (notebook 08) and learning-rate schedules (notebook 09).
 
-They work with ipywidgets 7.7 and 8. Shown where no kernel runs, an explorer is its picture, with alt text.
+They work with ipywidgets 7.7 and 8. Shown where no kernel runs, an explorer is its picture,
+with alt text.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from matplotlib.patches import Rectangle
 from helpers import cutmix, plots, schedules
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}  # behind text on a bar
+# Behind text on a bar.
+PAPER = {
+    "facecolor": "white",
+    "alpha": 0.85,
+    "edgecolor": "none",
+    "pad": 1.5,
+}
 
 
 class Explorer:
@@ -30,7 +37,8 @@ class Explorer:
     Attributes
     ----------
     controls
-        Name -> slider, menu or button, in the order shown. Setting ``controls[name].value`` redraws the picture.
+        Name -> slider, menu or button, in the order shown. Setting ``controls[name].value``
+        redraws the picture.
     figure
         The picture as it stands.
     """
@@ -55,11 +63,19 @@ class Explorer:
         """Draw again with the controls' present values."""
         if self._held:
             return
-        values = {name: c.value for name, c in self.controls.items() if not isinstance(c, ipywidgets.Button)}
+        values = {
+            name: c.value
+            for name, c in self.controls.items()
+            if not isinstance(c, ipywidgets.Button)
+        }
         try:
             self.note.value = self.draw(**values)
-        except ValueError as error:  # sliders can ask for what no schedule does, such as a floor above the peak
-            self.note.value = f"<b>{escape(str(error))}</b> The picture shows the last values that fit."
+        except (
+            ValueError
+        ) as error:  # sliders can ask for what no schedule does, such as a floor above the peak
+            self.note.value = (
+                f"<b>{escape(str(error))}</b> The picture shows the last values that fit."
+            )
             return
         self.picture.value = self._png()
 
@@ -144,13 +160,23 @@ class CutMixExplorer(Explorer):
         self.images = np.clip(np.asarray(images), 0, 255).astype("uint8")
         self.labels = np.asarray(labels)
         self.class_names = list(class_names)
-        if self.images.ndim != 4 or len(self.images) < 2 or self.labels.shape != self.images.shape[:1]:
+        if (
+            self.images.ndim != 4
+            or len(self.images) < 2
+            or self.labels.shape != self.images.shape[:1]
+        ):
             raise ValueError(
-                f"images have shape {self.images.shape}, labels {self.labels.shape}; give two or more images "
+                f"images have shape {self.images.shape}, labels {self.labels.shape}; give "
+                "two or more images "
                 "(N, H, W, 3) and one class number for each, shape (N,)."
             )
         self._random = np.random.default_rng(seed)
-        self.pair = (0, next((i for i in range(1, len(self.labels)) if self.labels[i] != self.labels[0]), 1))
+        self.pair = (
+            0,
+            next(
+                (i for i in range(1, len(self.labels)) if self.labels[i] != self.labels[0]), 1
+            ),
+        )
         height, width = self.images.shape[1:3]
         controls = {
             "preset": ipywidgets.Dropdown(options=["", *self.PRESETS], description="preset",
@@ -172,7 +198,9 @@ class CutMixExplorer(Explorer):
         self.figure, self._axes = fig, axes[0]
         blank = np.zeros(self.images.shape[1:], "uint8")
         self._shown = [ax.imshow(blank, vmin=0, vmax=255) for ax in self._axes[:3]]
-        self._boxes = [Rectangle((0, 0), 0, 0, fill=False, lw=2.5, ec=plots.COLOURS[1]) for _ in range(2)]
+        self._boxes = [
+            Rectangle((0, 0), 0, 0, fill=False, lw=2.5, ec=plots.COLOURS[1]) for _ in range(2)
+        ]
         for ax, box in zip(self._axes[1:3], self._boxes):
             ax.add_patch(box)
         for ax in self._axes[:3]:
@@ -180,10 +208,15 @@ class CutMixExplorer(Explorer):
         self._bars = self._axes[3].barh([0, 1], [0, 0], color=plots.COLOURS[:2])
         self._axes[3].set(xlim=(0, 1), xlabel="label weight", yticks=[])
         self._axes[3].invert_yaxis()
-        self._weights = [self._axes[3].text(0.03, y, "", va="center", fontsize=10, bbox=PAPER) for y in (0, 1)]
+        self._weights = [
+            self._axes[3].text(0.03, y, "", va="center", fontsize=10, bbox=PAPER)
+            for y in (0, 1)
+        ]
         titles = [ax.title for ax in self._axes[:3]]
         frame = self._axes[3].spines.values()
-        self._keep_still(*self._shown, *self._boxes, *self._bars, *frame, *self._weights, *titles)
+        self._keep_still(
+            *self._shown, *self._boxes, *self._bars, *frame, *self._weights, *titles
+        )
 
     def draw(self, preset: str, lam: float, row: int, column: int) -> str:
         first, second = self.pair
@@ -201,7 +234,9 @@ class CutMixExplorer(Explorer):
         title = f"{1 - share:.3f} {names[0]} + {share:.3f} {names[1]}"
         for ax, text in zip(self._axes, (f"A: {names[0]}", f"B: {names[1]}", title)):
             ax.set_title(text, fontsize=10, y=1.02)
-        for bar, text, name, weight in zip(self._bars, self._weights, names, (1 - share, share)):
+        for bar, text, name, weight in zip(
+            self._bars, self._weights, names, (1 - share, share)
+        ):
             bar.set_width(weight)
             text.set_text(f"{name} {weight:.3f}")
         clipped = (
@@ -210,12 +245,14 @@ class CutMixExplorer(Explorer):
             else " The image's edge clipped the box, so the weight is not 1 - lambda."
         )
         self.figure.alt = (
-            f"CutMix of {names[0]} and {names[1]}: rows {top} to {bottom} and columns {left} to {right} of {height} by "
-            f"{width} come from {names[1]}. Label: {title}.{clipped}"
+            f"CutMix of {names[0]} and {names[1]}: rows {top} to {bottom} and columns {left} "
+            f"to {right} of {height} by {width} come from {names[1]}. Label: "
+            f"{title}.{clipped}"
         )
         pixels = (bottom - top) * (right - left)
         return (
-            f"lambda asks for {1 - lam:.3f}; pasted {pixels} of {height * width} pixels = <b>{share:.3f}</b>.{clipped}"
+            f"lambda asks for {1 - lam:.3f}; pasted {pixels} of {height * width} pixels = "
+            f"<b>{share:.3f}</b>.{clipped}"
         )
 
     def new_pair(self, button: Any = None) -> None:
@@ -252,11 +289,15 @@ class ScheduleExplorer(Explorer):
         For another kind, or lengths that are not positive.
     """
 
-    def __init__(self, kind: str = "WarmupCosine", steps_per_epoch: int = 438, epochs: int = 30):
+    def __init__(
+        self, kind: str = "WarmupCosine", steps_per_epoch: int = 438, epochs: int = 30
+    ):
         if kind not in ("WarmupCosine", "RampSustainDecay"):
             raise ValueError(f"kind is {kind!r}; choose 'WarmupCosine' or 'RampSustainDecay'.")
         if steps_per_epoch < 1 or epochs < 1:
-            raise ValueError(f"steps_per_epoch={steps_per_epoch!r} and epochs={epochs!r} must be 1 or more.")
+            raise ValueError(
+                f"steps_per_epoch={steps_per_epoch!r} and epochs={epochs!r} must be 1 or more."
+            )
         self.kind, self.steps_per_epoch, self.epochs = kind, steps_per_epoch, epochs
         rate = {"step": 0.1}
         if kind == "WarmupCosine":
@@ -284,12 +325,18 @@ class ScheduleExplorer(Explorer):
         self.figure, self._ax = fig, axes[0][0]
         (self._curve,) = self._ax.plot([], [], color=plots.COLOURS[0], lw=2)
         (self._joins,) = self._ax.plot([], [], "o", color=plots.COLOURS[1])
-        self._ax.set(xlabel="step", ylabel="learning rate", xlim=(0, self.steps_per_epoch * self.epochs))
+        self._ax.set(
+            xlabel="step", ylabel="learning rate", xlim=(0, self.steps_per_epoch * self.epochs)
+        )
         per = self.steps_per_epoch
-        self._ax.secondary_xaxis("top", functions=(lambda s: s / per, lambda e: e * per)).set_xlabel("epoch")
+        self._ax.secondary_xaxis(
+            "top", functions=(lambda s: s / per, lambda e: e * per)
+        ).set_xlabel("epoch")
         self._ax.yaxis.set_label_coords(-0.12, 0.5)
         self._ax.grid(alpha=0.25)
-        self._keep_still(self._ax.yaxis, self._curve, self._joins, *self._ax.spines.values(), self._ax.title)
+        self._keep_still(
+            self._ax.yaxis, self._curve, self._joins, *self._ax.spines.values(), self._ax.title
+        )
 
     def build(self, **values: Any) -> tuple[Any, str, list[int]]:
         """Return the schedule for the sliders' values, the line of code that builds it, and the steps of its joins."""
@@ -316,22 +363,35 @@ class ScheduleExplorer(Explorer):
     def draw(self, **values: Any) -> str:
         schedule, code, joins = self.build(**values)
         last = self.steps_per_epoch * self.epochs
-        steps = np.unique(np.concatenate([np.linspace(0, last, 400).astype(int), [j for j in joins if j <= last]]))
+        steps = np.unique(
+            np.concatenate(
+                [np.linspace(0, last, 400).astype(int), [j for j in joins if j <= last]]
+            )
+        )
         rates = np.asarray(schedules.sample(schedule, steps))
         self._curve.set_data(steps, rates)
         at = [j for j in dict.fromkeys([*joins, last]) if j <= last]
         read = [float(rates[np.searchsorted(steps, j)]) for j in at]
         self._joins.set_data(at, read)
         self._ax.set_ylim(0, max(float(rates.max()) * 1.08, 1e-12))
-        self._ax.set_title(f"{self.kind}: {rates[0]:.3g} to {rates.max():.3g} to {rates[-1]:.3g}", fontsize=10, y=1.24)
+        self._ax.set_title(
+            f"{self.kind}: {rates[0]:.3g} to {rates.max():.3g} to {rates[-1]:.3g}",
+            fontsize=10,
+            y=1.24,
+        )
         late = [j for j in joins if j > last]
-        warning = f" Training ends at step {last}, before the join at step {late[-1]}." if late else ""
+        warning = (
+            f" Training ends at step {last}, before the join at step {late[-1]}."
+            if late
+            else ""
+        )
         self.figure.alt = (
             f"Learning rate of {code} over {last} steps: "
             + ", ".join(f"{r:.3g} at step {j}" for j, r in zip(at, read)) + f".{warning}"
         )  # fmt: skip
         rows = "".join(
-            f"<tr><td>step {j}</td><td>epoch {j / self.steps_per_epoch:g}</td><td>{r:.4g}</td></tr>"
+            f"<tr><td>step {j}</td><td>epoch "
+            f"{j / self.steps_per_epoch:g}</td><td>{r:.4g}</td></tr>"
             for j, r in zip(at, read)
         )
         return f"<code>{code}</code>{warning}<table>{rows}</table>"

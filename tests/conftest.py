@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", MPLBACKEND="agg", CUDA_VISIBLE_DEVICES="-1")
+os.environ.update(
+    TF_CPP_MIN_LOG_LEVEL="3",
+    TF_ENABLE_ONEDNN_OPTS="0",
+    MPLBACKEND="agg",
+    CUDA_VISIBLE_DEVICES="-1",
+)
 for name in ("COURSE_DATA", "COURSE_PROFILE", "COURSE_OUTPUT", "COURSE_DOWNLOAD"):
     os.environ.pop(name, None)
 

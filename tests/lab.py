@@ -19,22 +19,32 @@ TOKEN = "t"
 
 
 @contextmanager
-def lab(folder: Path, command: list[str] | None = None, **environment: str) -> Iterator[tuple[str, str, int]]:
+def lab(
+    folder: Path, command: list[str] | None = None, **environment: str
+) -> Iterator[tuple[str, str, int]]:
     """Serve ``folder``; yield the server's URL, its token and the number of its process.
 
-    ``command`` starts the server otherwise than by ``python -m jupyterlab``: its last word ends with what the
-    arguments are appended to, as ``ARGS=``.
+    ``command`` starts the server otherwise than by ``python -m jupyterlab``: its last word ends
+    with what the arguments are appended to, as ``ARGS=``.
     """
     (address,) = distributed.addresses(1)
     url, port = f"http://{address}", address.rpartition(":")[2]
-    arguments = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token={TOKEN}".split()
+    arguments = (
+        f"--no-browser --allow-root --ip=127.0.0.1 --port={port} "
+        f"--IdentityProvider.token={TOKEN}"
+    ).split()
     if command is None:
         command = [sys.executable, "-m", "jupyterlab", *arguments, f"--notebook-dir={folder}"]
     else:
         command = [*command[:-1], command[-1] + " ".join(arguments)]
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             deadline = time.monotonic() + 120

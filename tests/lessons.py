@@ -32,7 +32,9 @@ def tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 def names_bound(source: str) -> set[str]:
     """Return the names a cell binds."""
     symbols = symtable.symtable(source, "cell", "exec").get_symbols()
-    return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    return {
+        symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()
+    }
 
 
 def names_needed(source: str) -> set[str]:
@@ -62,7 +64,10 @@ def run_cells(cells: list[str], last: int, course: Course | None = None) -> tupl
     import keras
 
     keras.utils.set_random_seed(0)
-    namespace: dict = {"__name__": "lesson", "course": course or Course("quick", "CPU", 0, True, "float32")}
+    namespace: dict = {
+        "__name__": "lesson",
+        "course": course or Course("quick", "CPU", 0, True, "float32"),
+    }
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         for place in [*needed_cells(cells, last), last]:

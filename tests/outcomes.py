@@ -1,6 +1,7 @@
 """What the exercises say to every answer they know: ``python tests/outcomes.py`` writes it to outcomes.json.
 
-Every supported version of Python, TensorFlow and Keras has to say the same; test_exercises.py compares.
+Every supported version of Python, TensorFlow and Keras has to say the same; test_exercises.py
+compares.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ FILE = Path(__file__).with_suffix(".json")
 
 def known(exercise: Exercise) -> dict[str, Case]:
     """Return the answers that an exercise knows, by a name of their own."""
-    groups = {"right": [exercise.known], "also right": exercise.alternatives, "wrong": exercise.misconceptions}
+    groups = {
+        "right": [exercise.known],
+        "also right": exercise.alternatives,
+        "wrong": exercise.misconceptions,
+    }
     return {f"{group}: {case.name}": case for group, cases in groups.items() for case in cases}
 
 
@@ -36,7 +41,9 @@ def identity(exercise: Exercise) -> str:
 def table() -> dict[str, dict[str, list[str]]]:
     """Return the outcome of every known answer of every exercise."""
     return {
-        identity(exercise): {name: outcome(exercise.judge(case.answer)) for name, case in known(exercise).items()}
+        identity(exercise): {
+            name: outcome(exercise.judge(case.answer)) for name, case in known(exercise).items()
+        }
         for found in exercises.modules().values()
         for exercise in found
     }

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from lab import ROOT, lab
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,9 +40,15 @@ def artefacts() -> Path:
 def page(tmp_path_factory):
     playwright = pytest.importorskip("playwright.sync_api")
     copy = tmp_path_factory.mktemp("browser")
-    for name in ("08_cutmix.ipynb", "09_schedules.ipynb"):  # a copy: JupyterLab saves what it runs
+    for name in (
+        "08_cutmix.ipynb",
+        "09_schedules.ipynb",
+    ):  # a copy: JupyterLab saves what it runs
         shutil.copy(ROOT / "notebooks" / name, copy)
-    with lab(copy, COURSE_PROFILE="quick") as (url, token, _), playwright.sync_playwright() as driver:
+    with (
+        lab(copy, COURSE_PROFILE="quick") as (url, token, _),
+        playwright.sync_playwright() as driver,
+    ):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1100})
         page.lab_url, page.lab_token = url, token
@@ -51,7 +61,8 @@ def open_and_run(page, name: str) -> None:
     page.goto(f"{page.lab_url}/lab/tree/{name}?token={page.lab_token}&reset")
     idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     idle.wait_for(timeout=90_000)
-    time.sleep(2.5)  # until JupyterLab has tied the notebook to its kernel; before, Run All asks for one
+    # Until JupyterLab has tied the notebook to its kernel; before, Run All asks for one.
+    time.sleep(2.5)
     if page.locator(".jp-Dialog").count():
         page.locator(".jp-Dialog .jp-mod-accept").click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -59,12 +70,16 @@ def open_and_run(page, name: str) -> None:
     last = page.locator(".jp-CodeCell .jp-InputPrompt").last
     deadline = time.monotonic() + 240
     while not last.inner_text().strip("[]: \n").isdigit():
-        assert time.monotonic() < deadline, f"{name} did not finish; the last prompt says {last.inner_text()!r}"
+        assert time.monotonic() < deadline, (
+            f"{name} did not finish; the last prompt says {last.inner_text()!r}"
+        )
         time.sleep(0.5)
 
 
 def picture(explorer) -> str:
-    return explorer.locator("img.widget-image, .widget-image img, img").first.get_attribute("src")
+    return explorer.locator("img.widget-image, .widget-image img, img").first.get_attribute(
+        "src"
+    )
 
 
 def press_until_changed(page, explorer, slider: int, key: str) -> float:
@@ -81,7 +96,9 @@ def press_until_changed(page, explorer, slider: int, key: str) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize(("name", "explorers"), [("08_cutmix.ipynb", 1), ("09_schedules.ipynb", 2)])
+@pytest.mark.parametrize(
+    ("name", "explorers"), [("08_cutmix.ipynb", 1), ("09_schedules.ipynb", 2)]
+)
 def test_explorers_follow_the_keyboard(page, artefacts, name, explorers):
     open_and_run(page, name)
     found = page.locator(".jp-OutputArea-output:has(.noUi-handle)")
@@ -93,7 +110,9 @@ def test_explorers_follow_the_keyboard(page, artefacts, name, explorers):
             first = press_until_changed(page, explorer, slider, "ArrowRight")
             assert first < 5
         explorer.screenshot(path=artefacts / f"{Path(name).stem}_{number}.png")
-    assert not page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count()
+    assert not page.locator(
+        ".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']"
+    ).count()
 
 
 @pytest.mark.long
@@ -102,5 +121,8 @@ def test_new_pair_shows_other_images(page, artefacts):
     explorer = page.locator(".jp-OutputArea-output:has(.noUi-handle)").first
     before = picture(explorer)
     explorer.get_by_role("button", name="New pair").click()
-    page.wait_for_function("([e, old]) => e.querySelector('img').src !== old", arg=[explorer.element_handle(), before])
+    page.wait_for_function(
+        "([e, old]) => e.querySelector('img').src !== old",
+        arg=[explorer.element_handle(), before],
+    )
     explorer.screenshot(path=artefacts / "08_cutmix_new_pair.png")

@@ -54,10 +54,15 @@ def test_every_line_of_the_lock_is_one_exact_version():
 
 @pytest.mark.parametrize("python", ["3.10.14", "3.11.9", "3.12.4", "3.13.1"])
 def test_the_lock_satisfies_what_the_project_declares(python):
-    environment = {"python_full_version": python, "python_version": ".".join(python.split(".")[:2])}
+    environment = {
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
+    }
     pinned = pins(locked(), **environment)
     declared = (
-        PROJECT["dependencies"] + PROJECT["optional-dependencies"]["lab"] + PROJECT["optional-dependencies"]["test"]
+        PROJECT["dependencies"]
+        + PROJECT["optional-dependencies"]["lab"]
+        + PROJECT["optional-dependencies"]["test"]
     )
     for requirement in map(Requirement, declared):
         name = requirement.name.lower().replace("_", "-")
@@ -69,23 +74,38 @@ def test_the_lock_satisfies_what_the_project_declares(python):
 
 def test_the_lock_names_each_package_once_for_each_environment():
     for python in ("3.10.14", "3.11.9", "3.12.4", "3.13.1"):
-        environment = {"python_full_version": python, "python_version": ".".join(python.split(".")[:2])}
-        names = [r.name for r in locked() if r.marker is None or r.marker.evaluate({**environment, "extra": ""})]
+        environment = {
+            "python_full_version": python,
+            "python_version": ".".join(python.split(".")[:2]),
+        }
+        names = [
+            r.name
+            for r in locked()
+            if r.marker is None or r.marker.evaluate({**environment, "extra": ""})
+        ]
         assert len(names) == len(set(names))
 
 
 def test_environment_yml_installs_the_locked_versions():
-    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
     assert pip == ["-c requirements.lock", "-e .[lab]"]
     python = next(entry for entry in conda if str(entry).startswith("python="))
-    assert Version(python.split("=")[1]) in Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert (
+        Version(python.split("=")[1])
+        in Requirement(f"python{PROJECT['requires-python']}").specifier
+    )
 
 
 def test_the_running_environment_is_the_locked_one():
     from importlib.metadata import version
 
-    full, minor = ".".join(map(str, sys.version_info[:3])), ".".join(map(str, sys.version_info[:2]))
+    full, minor = (
+        ".".join(map(str, sys.version_info[:3])),
+        ".".join(map(str, sys.version_info[:2])),
+    )
     pinned = pins(locked(), python_full_version=full, python_version=minor)
     assert Version(version("tensorflow")) == pinned["tensorflow"]
     assert Version(version("nbval")) == pinned["nbval"]
@@ -94,7 +114,10 @@ def test_the_running_environment_is_the_locked_one():
 def test_set_up_is_a_no_op_when_nothing_changed():
     if not (ROOT / ".venv").is_dir():
         pytest.skip("not set up by make")
-    assert subprocess.run(["make", "--question", ".venv/ready"], cwd=ROOT, check=False).returncode == 0
+    assert (
+        subprocess.run(["make", "--question", ".venv/ready"], cwd=ROOT, check=False).returncode
+        == 0
+    )
 
 
 def test_modules_import_only_from_lower_floors():
@@ -107,14 +130,19 @@ def test_modules_import_only_from_lower_floors():
             imported = []
             if isinstance(node, ast.ImportFrom) and node.module == "helpers":
                 imported = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "helpers."
+            ):
                 imported = [node.module.split(".")[1]]
             elif isinstance(node, ast.Import):
-                imported = [a.name.split(".")[1] for a in node.names if a.name.startswith("helpers.")]
+                imported = [
+                    a.name.split(".")[1] for a in node.names if a.name.startswith("helpers.")
+                ]
             for name in imported:
                 same_package = name == module
                 assert same_package or height[name] < height[module], (
-                    f"{path.name} (floor {height[module]}) imports {name} (floor {height[name]})"
+                    f"{path.name} (floor {height[module]}) imports {name} (floor "
+                    f"{height[name]})"
                 )
 
 
@@ -124,7 +152,8 @@ def test_importing_a_module_has_no_side_effects_on_tensorflow():
 import importlib, random, numpy, sys
 import helpers
 assert "tensorflow" not in sys.modules
-import keras, tensorflow as tf  # importing these moves Python's random state, which is not for us to judge
+# Importing these moves Python's random state, which is not for us to judge.
+import keras, tensorflow as tf
 random.seed(1); numpy.random.seed(1); before = random.getstate(), numpy.random.get_state()[1].tolist()
 for name in {names!r}:
     importlib.import_module("helpers." + name)
@@ -132,7 +161,9 @@ assert before == (random.getstate(), numpy.random.get_state()[1].tolist())
 from tensorflow.python.eager import context
 assert not context.context()._initialized, "importing a helper touched the devices"
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -142,7 +173,9 @@ def test_style(command):
         [sys.executable, "-m", "ruff", *command, "helpers", "tests", "benchmarks", "data", "notebooks"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert result.returncode == 0, f"{result.stdout}{result.stderr}\nmake format mends most of this"
+    assert result.returncode == 0, (
+        f"{result.stdout}{result.stderr}\nmake format mends most of this"
+    )
 
 
 def test_a_plain_pip_install_carries_the_package_and_its_data(tmp_path):
@@ -177,6 +210,9 @@ def test_make_lab_serves_the_course():
         folder = requests.get(f"{url}/api/contents/notebooks?token={token}", timeout=30).json()
         names = {entry["name"] for entry in folder["content"]}
         assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} <= names
-        opened = requests.get(f"{url}/api/contents/notebooks/10_flowers_finetuning.ipynb?token={token}", timeout=30)
+        opened = requests.get(
+            f"{url}/api/contents/notebooks/10_flowers_finetuning.ipynb?token={token}",
+            timeout=30,
+        )
         assert opened.status_code == 200, opened.text
         assert opened.json()["type"] == "notebook"

@@ -60,12 +60,17 @@ class Place:
 
     @property
     def exercise(self) -> Exercise:
-        return getattr(importlib.import_module(f"helpers.exercises.{self.module}"), self.variable)
+        return getattr(
+            importlib.import_module(f"helpers.exercises.{self.module}"), self.variable
+        )
 
 
 def committed(only: str = "") -> dict[str, nbformat.NotebookNode]:
     """Return the learners' notebooks as committed, by name: the one source of all editions."""
-    found = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob(f"{only}*.ipynb"))}
+    found = {
+        path.stem: nbformat.read(path, as_version=4)
+        for path in sorted(FOLDER.glob(f"{only}*.ipynb"))
+    }
     if not found:
         raise SystemExit(f"No notebook starts with {only!r}; see {FOLDER}.")
     return found
@@ -96,8 +101,8 @@ def with_cells(book: nbformat.NotebookNode, added: dict[int, list]) -> nbformat.
 def student(book: nbformat.NotebookNode, solved: bool = False) -> nbformat.NotebookNode:
     """Return the edition to be handed out: nothing was run, answers earn points, solution() shows nothing.
 
-    Its metadata are nbgrader's. With `solved` it is the instructor's: `nbgrader generate_assignment` makes the other
-    of it.
+    Its metadata are nbgrader's. With `solved` it is the instructor's: `nbgrader
+    generate_assignment` makes the other of it.
     """
     setup = next(k for k, cell in enumerate(book.cells) if cell.cell_type == "code")
     locked = {"grade": False, "solution": False, "locked": True}
@@ -107,16 +112,22 @@ def student(book: nbformat.NotebookNode, solved: bool = False) -> nbformat.Noteb
         answer = CHECK.fullmatch(book.cells[place.check].source.strip())[2]
         cell = new_code_cell(code + f"exercises.{place.variable}.points({answer})")
         name = f"points-{place.exercise.number}"
-        added[place.check] = [graded(cell, name, grade=True, solution=False, locked=True, points=1)]
+        added[place.check] = [
+            graded(cell, name, grade=True, solution=False, locked=True, points=1)
+        ]
     added.setdefault(len(book.cells) - 1, []).append(new_markdown_cell(HAND_IN))
     copy = deepcopy(book)
     for cell in copy.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-        cell.source = re.sub(r"\s`exercises\.\w+\.solution\(\)` shows a right answer\.", "", cell.source)
+        cell.source = re.sub(
+            r"\s`exercises\.\w+\.solution\(\)` shows a right answer\.", "", cell.source
+        )
     for place in places(book):
         cell = copy.cells[place.answer]
-        graded(cell, f"answer-{place.exercise.number}", grade=False, solution=True, locked=False)
+        graded(
+            cell, f"answer-{place.exercise.number}", grade=False, solution=True, locked=False
+        )
         if solved:
             cell.source += f"\n### BEGIN SOLUTION\n{place.exercise.source()}\n### END SOLUTION"
     return with_cells(copy, added)
@@ -124,7 +135,12 @@ def student(book: nbformat.NotebookNode, solved: bool = False) -> nbformat.Noteb
 
 def graded(cell: nbformat.NotebookNode, name: str, **metadata) -> nbformat.NotebookNode:
     """Give a cell what nbgrader wants to know about it."""
-    cell.metadata["nbgrader"] = {"schema_version": 3, "grade_id": name, "task": False, **metadata}
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": name,
+        "task": False,
+        **metadata,
+    }
     return cell
 
 
@@ -139,15 +155,29 @@ def teacher(book: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
         for heading in HEADING.findall(cell.source) if cell.cell_type == "markdown" else []:
             if heading in prompts:
                 added.setdefault(k, []).append(
-                    note(f"**Ask the room**, before the next cell is run\n\n{prompts.pop(heading)}")
+                    note(
+                        "**Ask the room**, before the next cell is "
+                        f"run\n\n{prompts.pop(heading)}"
+                    )
                 )
     if prompts:
-        raise ValueError(f"{DISCUSSION.name} names sections that {name} has not: {', '.join(prompts)}.")
+        raise ValueError(
+            f"{DISCUSSION.name} names sections that {name} has not: {', '.join(prompts)}."
+        )
     for place in places(book):
-        turns = [f"- **{case.name}**: {case.sentence}" for case in place.exercise.misconceptions]
-        head = f"**Common wrong turns** · Exercise {place.exercise.number}, and what the check says to each"
-        solution = new_code_cell(f"# One right answer\n{place.exercise.source()}", metadata={"tags": ["teacher"]})
-        added.setdefault(place.check, []).extend([note("\n".join([head, "", *turns])), solution])
+        turns = [
+            f"- **{case.name}**: {case.sentence}" for case in place.exercise.misconceptions
+        ]
+        head = (
+            f"**Common wrong turns** · Exercise {place.exercise.number}, and what the check "
+            "says to each"
+        )
+        solution = new_code_cell(
+            f"# One right answer\n{place.exercise.source()}", metadata={"tags": ["teacher"]}
+        )
+        added.setdefault(place.check, []).extend(
+            [note("\n".join([head, "", *turns])), solution]
+        )
     return with_cells(book, added)
 
 
@@ -160,27 +190,51 @@ def note(text: str) -> nbformat.NotebookNode:
 def timings(book: nbformat.NotebookNode) -> dict[str, tuple[float, float]]:
     """Return minutes to read and minutes for the exercises of each section (``##``), by its heading.
 
-    The notebook's first cell says how long the whole takes. Reading is shared out by the words of text and code,
-    exercises by their number.
+    The notebook's first cell says how long the whole takes. Reading is shared out by the words
+    of text and code, exercises by their number.
     """
     first = " ".join(book.cells[0].source.split())
-    reading, doing = map(int, re.search(r"\*\*Time\*\* (\d+) minutes to read, (\d+) for the exercises", first).groups())
+    reading, doing = map(
+        int,
+        re.search(
+            r"\*\*Time\*\* (\d+) minutes to read, (\d+) for the exercises", first
+        ).groups(),
+    )
     words, exercises, section = {}, {}, "Beginning"
     for cell in book.cells:
-        for part in re.split(r"(?m)^(?=## )", cell.source) if cell.cell_type == "markdown" else [cell.source]:
+        for part in (
+            re.split(r"(?m)^(?=## )", cell.source)
+            if cell.cell_type == "markdown"
+            else [cell.source]
+        ):
             if cell.cell_type == "markdown" and part.startswith("## "):
                 section = part.splitlines()[0][3:]
             words[section] = words.get(section, 0) + len(re.findall(r"\w+", part))
-            exercises[section] = exercises.get(section, 0) + len(re.findall(r"(?m)^### Exercise \d", part))
+            exercises[section] = exercises.get(section, 0) + len(
+                re.findall(r"(?m)^### Exercise \d", part)
+            )
     words.pop("References", None)
     total, number = sum(words.values()), sum(exercises.values())
-    return {name: (reading * words[name] / total, doing * exercises[name] / number) for name in words}
+    return {
+        name: (reading * words[name] / total, doing * exercises[name] / number)
+        for name in words
+    }
 
 
 def timetable(minutes: dict[str, tuple[float, float]]) -> str:
-    rows = [f"| {name} | {read:.0f} | {f'{do:.0f}' if do else ''} |" for name, (read, do) in minutes.items()]
-    total = f"| **in all** | {sum(r for r, _ in minutes.values()):.0f} | {sum(d for _, d in minutes.values()):.0f} |"
-    head = ["**Minutes**, shared out by the length of the sections and the number of their exercises", ""]
+    rows = [
+        f"| {name} | {read:.0f} | {f'{do:.0f}' if do else ''} |"
+        for name, (read, do) in minutes.items()
+    ]
+    total = (
+        f"| **in all** | {sum(r for r, _ in minutes.values()):.0f} | "
+        f"{sum(d for _, d in minutes.values()):.0f} |"
+    )
+    head = [
+        "**Minutes**, shared out by the length of the sections and the number of their "
+        "exercises",
+        "",
+    ]
     return "\n".join([*head, "| section | read | exercises |", "|---|---|---|", *rows, total])
 
 
@@ -198,9 +252,9 @@ def discussion(name: str) -> dict[str, str]:
 def slides(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return a deck: a notebook whose slide metadata nbconvert turns into slides.
 
-    Figures come first, large and alone, the section's heading with them; only a text that asks for a prediction comes
-    before. On the next slide is the text, its first paragraph and its lists, with the code and what it printed. Other
-    paragraphs and long code are speaker notes.
+    Figures come first, large and alone, the section's heading with them; only a text that asks
+    for a prediction comes before. On the next slide is the text, its first paragraph and its
+    lists, with the code and what it printed. Other paragraphs and long code are speaker notes.
     """
     deck = new_notebook(metadata=book.metadata)
     for heading, steps in sections(book):
@@ -214,7 +268,9 @@ def slides(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
             whole = level == 1 or heading.startswith("### Exercise")
             deck.cells += of_step("" if k else f"{heading}\n\n", *shared_out(text, whole), code)
             if not k and level < 3:
-                opening = next(cell for cell in reversed(deck.cells) if cell.source.startswith(heading))
+                opening = next(
+                    cell for cell in reversed(deck.cells) if cell.source.startswith(heading)
+                )
                 opening.metadata = slide_type("slide")
     for k, cell in enumerate(deck.cells):
         cell["id"] = f"slide-{k}"
@@ -236,10 +292,15 @@ def sections(book: nbformat.NotebookNode) -> list[tuple[str, list]]:
                 found.append((heading, [("", None)]))
             if part.strip():
                 found[-1][1].append((part.strip(), None))
-    return [(heading, [step for step in steps if step != ("", None)] or steps) for heading, steps in found]
+    return [
+        (heading, [step for step in steps if step != ("", None)] or steps)
+        for heading, steps in found
+    ]
 
 
-def of_step(heading: str, shown: str, spoken: str, code: nbformat.NotebookNode | None) -> list[nbformat.NotebookNode]:
+def of_step(
+    heading: str, shown: str, spoken: str, code: nbformat.NotebookNode | None
+) -> list[nbformat.NotebookNode]:
     """Return the slides of a text and the code below it."""
     drawn = figures(code) if code else []
     if drawn and not PREDICT.search(shown):
@@ -256,7 +317,9 @@ def of_step(heading: str, shown: str, spoken: str, code: nbformat.NotebookNode |
         )
         metadata = slide_type("-" if joined and lines <= LINES else "subslide")
         if short or printed:
-            cells.append(new_code_cell(code.source if short else "", outputs=printed, metadata=metadata))
+            cells.append(
+                new_code_cell(code.source if short else "", outputs=printed, metadata=metadata)
+            )
         if not short:
             cells.append(slide(f"```python\n{code.source}\n```", "notes"))
     return cells
@@ -266,11 +329,17 @@ def shared_out(text: str, whole: bool = False) -> tuple[str, str]:
     """Return what of a text is shown, its formulas drawn as pictures, and what is left to the speaker."""
     blocks = re.split(r"\n\s*\n", text)
     shown = [
-        ".hint()" not in block and (whole or not k or bool(LIST.match(block) or PREDICT.search(block)))
+        ".hint()" not in block
+        and (whole or not k or bool(LIST.match(block) or PREDICT.search(block)))
         for k, block in enumerate(blocks)
     ]
-    both = [[block for block, yes in zip(blocks, shown) if yes == wanted] for wanted in (True, False)]
-    return FORMULA.sub(lambda m: formula(m[1]) if m[1] else m[0], "\n\n".join(both[0])), "\n\n".join(both[1])
+    both = [
+        [block for block, yes in zip(blocks, shown) if yes == wanted]
+        for wanted in (True, False)
+    ]
+    return FORMULA.sub(
+        lambda m: formula(m[1]) if m[1] else m[0], "\n\n".join(both[0])
+    ), "\n\n".join(both[1])
 
 
 def formula(tex: str) -> str:
@@ -280,12 +349,15 @@ def formula(tex: str) -> str:
 
     file, points = io.StringIO(), 10
     with rc_context({"svg.hashsalt": "slides", "mathtext.fontset": "cm"}):
-        below = mathtext.math_to_image(f"${tex}$".replace("\n", " "), file, FontProperties(size=points), 72, "svg")
+        below = mathtext.math_to_image(
+            f"${tex}$".replace("\n", " "), file, FontProperties(size=points), 72, "svg"
+        )
     svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", file.getvalue())
     height = float(re.search(r'height="([\d.]+)pt"', svg)[1])
     style = f"height:{height / points:.2f}em;vertical-align:-{below / points:.2f}em"
     return (
-        f'<img src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" style="{style}" alt="{tex}">'
+        f'<img src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" '
+        f'style="{style}" alt="{tex}">'
     )
 
 
@@ -311,7 +383,9 @@ def presented(deck: nbformat.NotebookNode, name: str) -> str:
     """Return a deck as one HTML file that needs no network: the `slides` extra brings reveal.js."""
     from nbconvert import SlidesExporter
 
-    reveal = Path(importlib.util.find_spec("sphinx_revealjs").origin).parent / "_static" / "revealjs"
+    reveal = (
+        Path(importlib.util.find_spec("sphinx_revealjs").origin).parent / "_static" / "revealjs"
+    )
     exporter = SlidesExporter(
         template_name="slides",
         extra_template_basedirs=[str(Path(__file__).parent)],
@@ -337,12 +411,18 @@ def build(only: str, dist: Path) -> None:
             file = dist / f"{path}.ipynb"
             file.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(edition, file)
-        (dist / "slides" / f"{name}.slides.html").write_text(presented(slides(book), name), encoding="utf-8")
+        (dist / "slides" / f"{name}.slides.html").write_text(
+            presented(slides(book), name), encoding="utf-8"
+        )
         print(name)
     (dist / "nbgrader" / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="?", default="", help="a notebook's number or the start of its name")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "only", nargs="?", default="", help="a notebook's number or the start of its name"
+    )
     build(parser.parse_args().only, FOLDER.parent / "dist")

@@ -16,7 +16,8 @@ do, and says to each what to look at.
 def table() -> str:
     """Return the table of all exercises, in Markdown."""
     rows = [
-        f"| {e.notebook} | {e.number} · {e.title} | {e.objective} | {'; '.join(c.name for c in e.misconceptions)} |"
+        f"| {e.notebook} | {e.number} · {e.title} | {e.objective} | "
+        f"{'; '.join(c.name for c in e.misconceptions)} |"
         for exercises in modules().values()
         for e in exercises
     ]

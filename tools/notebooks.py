@@ -1,8 +1,9 @@
 """Build and run the course: the text in notebooks/text is the source, notebooks/*.ipynb are built from it.
 
-python -m tools.notebooks sync         update cells and outputs' places from the text, execute nothing
-python -m tools.notebooks build [10]   sync, execute in the quick profile on bundled data, store the outputs
-python -m tools.notebooks run [10]     execute copies in this environment, print progress and a summary table
+python -m tools.notebooks sync         update cells and outputs' places from the text, execute
+nothing python -m tools.notebooks build [10]   sync, execute in the quick profile on bundled
+data, store the outputs python -m tools.notebooks run [10]     execute copies in this
+environment, print progress and a summary table
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from helpers.runtime import output_folder
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 METADATA = {
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
 }
 
@@ -56,9 +61,13 @@ def updated(text: Path) -> nbformat.NotebookNode:
     known = {c["id"] for c in nbformat.read(old, as_version=4).cells} if old.exists() else set()
     for number, cell in enumerate(book.cells):
         if cell.get("id") not in known or cell["id"] in taken:
-            cell["id"] = next(f"c{n:03d}" for n in range(number, 10_000) if f"c{n:03d}" not in known | taken)
+            cell["id"] = next(
+                f"c{n:03d}" for n in range(number, 10_000) if f"c{n:03d}" not in known | taken
+            )
         taken.add(cell["id"])
-        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "slideshow")}
+        cell["metadata"] = {
+            k: v for k, v in cell["metadata"].items() if k in ("tags", "slideshow")
+        }
     book.metadata = nbformat.from_dict(METADATA)
     book.nbformat, book.nbformat_minor = 4, 5
     return book
@@ -89,7 +98,9 @@ class PeakMemory(threading.Thread):
                 self.peak = max(self.peak, resident(pid))
 
 
-def execute(book: nbformat.NotebookNode, name: str, timed: bool = False) -> tuple[float, int, str]:
+def execute(
+    book: nbformat.NotebookNode, name: str, timed: bool = False
+) -> tuple[float, int, str]:
     """Execute a notebook in place; return seconds, peak memory in bytes, and ``""`` or the error's text.
 
     ``timed`` writes each cell's times into its metadata, for whoever looks for the slow one.
@@ -139,7 +150,8 @@ def build(only: str) -> int:
     for name in ("COURSE_OUTPUT", "COURSE_DOWNLOAD", "MPLBACKEND"):
         os.environ.pop(name, None)
     os.environ.update(COURSE_PROFILE="quick", COURSE_DATA="bundled", CUDA_VISIBLE_DEVICES="-1")
-    # ipykernel stores the C++ log with the outputs unless it believes it is under test, as it will be under nbval.
+    # ipykernel stores the C++ log with the outputs unless it believes it is under test, as it
+    # will be under nbval.
     os.environ["PYTEST_CURRENT_TEST"] = "build"
     failed = 0
     for text in texts(only):
@@ -149,10 +161,13 @@ def build(only: str) -> int:
         if error:
             failed += 1
         else:
-            book.metadata = nbformat.from_dict(METADATA)  # the kernel had written its own version into it
+            # The kernel had written its own version into it.
+            book.metadata = nbformat.from_dict(METADATA)
             for cell in book.cells:
                 for output in cell.get("outputs", []):
-                    if "image/png" in output.get("data", {}):  # an explorer's view lives only as long as its kernel
+                    if "image/png" in output.get(
+                        "data", {}
+                    ):  # an explorer's view lives only as long as its kernel
                         output.data.pop("application/vnd.jupyter.widget-view+json", None)
             save(book, notebook_path(text))
     return failed
@@ -167,20 +182,32 @@ def run(only: str) -> int:
         seconds, memory, error = execute(book, text.stem, timed=True)
         nbformat.write(book, folder / notebook_path(text).name)
         codes = sum(c.cell_type == "code" for c in book.cells)
-        rows.append(f"{text.stem:32} {codes:5} {seconds:8.1f} {memory / 2**30:8.2f}  {'FAILED' if error else 'ok'}")
+        rows.append(
+            f"{text.stem:32} {codes:5} {seconds:8.1f} {memory / 2**30:8.2f}  "
+            f"{'FAILED' if error else 'ok'}"
+        )
         if error:
             failed += 1
             print(error, file=sys.stderr)
-    print(f"\n{'notebook':32} {'cells':>5} {'seconds':>8} {'peak GB':>8}  result", *rows, sep="\n")
     print(
-        f"\n{len(rows) - failed} of {len(rows)} notebooks ran to the end; executed copies and results: {folder.parent}"
+        f"\n{'notebook':32} {'cells':>5} {'seconds':>8} {'peak GB':>8}  result", *rows, sep="\n"
+    )
+    print(
+        f"\n{len(rows) - failed} of {len(rows)} notebooks ran to the end; executed copies "
+        f"and results: {folder.parent}"
     )
     return failed
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=("sync", "build", "run"))
-    parser.add_argument("only", nargs="?", default="", help="a notebook's number or the start of its name")
+    parser.add_argument(
+        "only", nargs="?", default="", help="a notebook's number or the start of its name"
+    )
     arguments = parser.parse_args()
-    sys.exit(bool({"sync": sync, "build": build, "run": run}[arguments.command](arguments.only)))
+    sys.exit(
+        bool({"sync": sync, "build": build, "run": run}[arguments.command](arguments.only))
+    )

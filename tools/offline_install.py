@@ -1,6 +1,7 @@
 """Install the TensorFlow vision course from this folder, without a network: python install.py [FOLDER]
 
-Needs nothing but Python. Running it again goes on where it stopped, and never overwrites a file of the course.
+Needs nothing but Python. Running it again goes on where it stopped, and never overwrites a file
+of the course.
 """
 
 import argparse
@@ -32,13 +33,15 @@ def check_machine(kit, target):
     there = ", ".join(kit)
     if target not in kit:
         sys.exit(
-            f"This is {target}, and the kit is for {there}. Run install.py with one of these Pythons, or ask for a kit "
+            f"This is {target}, and the kit is for {there}. Run install.py with one of these "
+            "Pythons, or ask for a kit "
             "that has yours."
         )
     system = target.split("-")[0]
     if platform.machine() not in MACHINES[system] or sys.maxsize < 2**32:
         sys.exit(
-            f"This Python runs on {platform.machine()}, and the kit is for {MACHINES[system][0]} of 64 bits. "
+            f"This Python runs on {platform.machine()}, and the kit is for "
+            f"{MACHINES[system][0]} of 64 bits. "
             "(An Intel Mac has no TensorFlow of this age: use Colab, or a hub.)"
         )
 
@@ -48,7 +51,9 @@ def long_paths_allowed():
     import winreg
 
     try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+        with winreg.OpenKey(
+            winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        ) as key:
             return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
     except OSError:
         return False
@@ -62,15 +67,28 @@ def room_for_folder(needs):
 def check_folder(folder, needs):
     """Stop if the folder is somebody else's, its disk too full, or its path too long for Windows."""
     ours = set(os.listdir(str(KIT / "course"))) | {".venv"}
-    if folder.exists() and not (folder / "helpers" / "runtime.py").exists() and set(os.listdir(str(folder))) - ours:
-        sys.exit(f"{folder} is not empty and not the course. Name another one: python install.py FOLDER")
+    if (
+        folder.exists()
+        and not (folder / "helpers" / "runtime.py").exists()
+        and set(os.listdir(str(folder))) - ours
+    ):
+        sys.exit(
+            f"{folder} is not empty and not the course. Name another one: python install.py "
+            "FOLDER"
+        )
     disk = next(parent for parent in [folder, *folder.parents] if parent.exists())
     free = shutil.disk_usage(disk).free
     if free < needs["bytes"] and not (folder / ".venv" / "ready").exists():
-        sys.exit(f"{free / 1e9:.1f} GB are free at {disk}, and {needs['bytes'] / 1e9:.1f} GB are needed.")
+        sys.exit(
+            f"{free / 1e9:.1f} GB are free at {disk}, and {needs['bytes'] / 1e9:.1f} GB are "
+            "needed."
+        )
     room = room_for_folder(needs)
     if os.name == "nt" and len(str(folder)) > room and not long_paths_allowed():
-        sys.exit(f"Windows allows {room} characters here, and {folder} has more. Try: py install.py C:\\course")
+        sys.exit(
+            f"Windows allows {room} characters here, and {folder} has more. Try: py "
+            "install.py C:\\course"
+        )
 
 
 def sha256(path):
@@ -84,7 +102,9 @@ def sha256(path):
 
 def check_sums(kit, target):
     """Stop if a file of the kit that this machine needs is missing or differs from what was packed."""
-    others = {wheel for name in kit for wheel in kit[name]["wheels"]} - set(kit[target]["wheels"])
+    others = {wheel for name in kit for wheel in kit[name]["wheels"]} - set(
+        kit[target]["wheels"]
+    )
     damaged = []
     for line in (KIT / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         expected, name = line.split("  ", 1)
@@ -97,7 +117,9 @@ def check_sums(kit, target):
         if not whole:
             damaged.append(name)
     if damaged:
-        sys.exit(f"Damaged or missing, copy the kit to the stick again: {', '.join(damaged[:5])}")
+        sys.exit(
+            f"Damaged or missing, copy the kit to the stick again: {', '.join(damaged[:5])}"
+        )
 
 
 def write_if_missing(source, target):
@@ -115,13 +137,33 @@ def make_environment(folder):
     python = folder / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (folder / ".venv" / "ready").exists():
         if subprocess.call([sys.executable, "-m", "venv", str(folder / ".venv")]):
-            sys.exit("Python came without venv. On Debian or Ubuntu: apt install python3-venv, or use another Python.")
+            sys.exit(
+                "Python came without venv. On Debian or Ubuntu: apt install python3-venv, or "
+                "use another Python."
+            )
         # Settings of this machine, a company's index say, would send pip to the network.
-        settings = {name: value for name, value in os.environ.items() if not name.upper().startswith("PIP_")}
-        settings.update(PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--find-links", str(KIT / "wheels")]
+        settings = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.upper().startswith("PIP_")
+        }
+        settings.update(
+            PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1"
+        )
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--find-links",
+            str(KIT / "wheels"),
+        ]
         pip += ["--constraint", "requirements.lock"]
-        for what in (["hatchling", "editables"], ["--no-build-isolation", "--editable", ".[lab]"]):
+        for what in (
+            ["hatchling", "editables"],
+            ["--no-build-isolation", "--editable", ".[lab]"],
+        ):
             if subprocess.call(pip + what, cwd=str(folder), env=settings):
                 sys.exit("pip could not install from the kit; its words are above.")
         (folder / ".venv" / "ready").touch()  # for make, which would set up again otherwise
@@ -141,7 +183,9 @@ def unpack_cache(tar):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default=str(Path.home() / "tf-vision-course"))
-    parser.add_argument("--no-check", action="store_true", help="do not start TensorFlow once at the end")
+    parser.add_argument(
+        "--no-check", action="store_true", help="do not start TensorFlow once at the end"
+    )
     arguments = parser.parse_args()
     folder, target = Path(arguments.folder).absolute(), this_target()
     kit = json.loads((KIT / "kit.json").read_text(encoding="utf-8"))
@@ -158,9 +202,17 @@ def main():
         unpack_cache(KIT / "keras-cache.tar")
     if not arguments.no_check:
         print("Starting TensorFlow for the first time, which is the slowest", flush=True)
-        if subprocess.call([str(python), "-c", "from helpers.runtime import start; start(seed=0)"], cwd=str(folder)):
-            sys.exit("The course is installed and TensorFlow does not start; its words are above.")
-    print(f'Installed. To open the course:\n  cd "{folder}"\n  {python.relative_to(folder)} -m jupyterlab notebooks')
+        if subprocess.call(
+            [str(python), "-c", "from helpers.runtime import start; start(seed=0)"],
+            cwd=str(folder),
+        ):
+            sys.exit(
+                "The course is installed and TensorFlow does not start; its words are above."
+            )
+    print(
+        f'Installed. To open the course:\n  cd "{folder}"\n  {python.relative_to(folder)} -m '
+        "jupyterlab notebooks"
+    )
 
 
 if __name__ == "__main__":

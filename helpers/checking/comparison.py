@@ -31,10 +31,19 @@ def plain(value: Any) -> Any:
 def same(one: Any, other: Any, rtol: float, atol: float) -> bool:
     """Tell whether two plain values are equal: floats nearly, the rest exactly, a tuple and an array of its shape."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key], rtol, atol) for key in one)
+        return one.keys() == other.keys() and all(
+            same(one[key], other[key], rtol, atol) for key in one
+        )
     if isinstance(one, tuple) or isinstance(other, tuple):
-        rows = all(isinstance(v, tuple) or (isinstance(v, np.ndarray) and v.ndim > 0) for v in (one, other))
-        return rows and len(one) == len(other) and all(same(a, b, rtol, atol) for a, b in zip(one, other))
+        rows = all(
+            isinstance(v, tuple) or (isinstance(v, np.ndarray) and v.ndim > 0)
+            for v in (one, other)
+        )
+        return (
+            rows
+            and len(one) == len(other)
+            and all(same(a, b, rtol, atol) for a, b in zip(one, other))
+        )
     one, other = np.asarray(one), np.asarray(other)
     if one.dtype.kind == "f" and other.dtype.kind == "f":
         return one.shape == other.shape and np.allclose(other, one, rtol, atol, equal_nan=True)
@@ -48,7 +57,11 @@ def difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
         if expected.shape != got.shape:
             return f"expected shape {expected.shape}, got shape {got.shape}"
         if expected.size > FEW:
-            first = next(i for i in np.ndindex(expected.shape) if not same(expected[i], got[i], rtol, atol))
+            first = next(
+                i
+                for i in np.ndindex(expected.shape)
+                if not same(expected[i], got[i], rtol, atol)
+            )
             place, expected, got = f" at {list(first)}", expected[first], got[first]
     for digits in (4, 8, 17):
         texts = shown(expected, digits), shown(got, digits)
@@ -60,8 +73,14 @@ def difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
 def shown(value: Any, digits: int = 4) -> str:
     """Put a plain value into few words."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(item, digits)}" for key, item in value.items()) + "}"
-    if isinstance(value, tuple | np.ndarray) and np.ndim(value if isinstance(value, np.ndarray) else [0]):
+        return (
+            "{"
+            + ", ".join(f"{key}: {shown(item, digits)}" for key, item in value.items())
+            + "}"
+        )
+    if isinstance(value, tuple | np.ndarray) and np.ndim(
+        value if isinstance(value, np.ndarray) else [0]
+    ):
         if isinstance(value, np.ndarray) and value.size > FEW:
             return f"an array of shape {value.shape}"
         left, right = "[]" if isinstance(value, np.ndarray) else "()"

@@ -1,8 +1,9 @@
 """Exercises as data, and what is said about an answer.
 
-An exercise knows a right answer, how to look at any answer (`observe`), and the wrong answers that learners give. An
-answer is judged by what is seen, never by how it is written: seen like the reference, it is right; seen like a known
-mistake, the learner reads the sentence that helps; else the first thing that differs is named.
+An exercise knows a right answer, how to look at any answer (`observe`), and the wrong answers
+that learners give. An answer is judged by what is seen, never by how it is written: seen like
+the reference, it is right; seen like a known mistake, the learner reads the sentence that
+helps; else the first thing that differs is named.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ MEMORY = 2**30  # bytes that an answer may take
 PRINTED = 5  # lines shown of what an answer printed
 _PATHS = sysconfig.get_paths()
 # Code from these places is not the learner's.
-LIBRARIES = (*(_PATHS[name] for name in ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[1]))
+LIBRARIES = (
+    *(_PATHS[name] for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
 
 
 @dataclass
@@ -69,14 +73,18 @@ class Exercise:
     Parameters
     ----------
     notebook, number, title
-        Such as "08_cutmix", 1, "The box": the notebook's heading is ``### Exercise 1 · The box``.
+        Such as "08_cutmix", 1, "The box": the notebook's heading is ``### Exercise 1 · The
+        box``.
     objective
-        The objective it serves: a line of the list in the notebook's first cell, letter for letter.
+        The objective it serves: a line of the list in the notebook's first cell, letter for
+        letter.
     reference
-        A right answer. `solution` shows its source, so it is written as a learner would in the notebook.
+        A right answer. `solution` shows its source, so it is written as a learner would in the
+        notebook.
     observe
-        ``observe(answer)`` yields pairs (name, value). The name is read as "expected of <name>"; the value may be a
-        number, text, array, tensor, None, or tuples and dicts of these. It makes its inputs anew in each call.
+        ``observe(answer)`` yields pairs (name, value). The name is read as "expected of
+        <name>"; the value may be a number, text, array, tensor, None, or tuples and dicts of
+        these. It makes its inputs anew in each call.
     hints
         From vague to plain; two or more.
     name
@@ -84,11 +92,11 @@ class Exercise:
     praise
         A sentence added to "right".
     otherwise
-        Said of a wrong answer that is no known one, instead of what was expected: for numbers and choices, where that
-        would give the answer away.
+        Said of a wrong answer that is no known one, instead of what was expected: for numbers
+        and choices, where that would give the answer away.
     rtol, atol
-        How far floats may be off. Whole numbers, text and shapes must be equal; a dtype matters where `observe` yields
-        it as a value.
+        How far floats may be off. Whole numbers, text and shapes must be equal; a dtype matters
+        where `observe` yields it as a value.
     seconds
         Time after which an answer is stopped, as `sandbox.run` counts it.
     """
@@ -126,7 +134,11 @@ class Exercise:
 
     def _adder(self, cases: list[Case], sentence: str = "", name: str = ""):
         def add(answer):
-            cases.append(Case(name or getattr(answer, "__name__", "").replace("_", " "), answer, sentence))
+            cases.append(
+                Case(
+                    name or getattr(answer, "__name__", "").replace("_", " "), answer, sentence
+                )
+            )
             return answer
 
         return add
@@ -137,7 +149,12 @@ class Exercise:
         print(verdict.text)
         if verdict.printed:
             lines = verdict.printed.splitlines()
-            print("Your code printed:", *lines[:PRINTED], *["..."] * (len(lines) > PRINTED), sep="\n  ")
+            print(
+                "Your code printed:",
+                *lines[:PRINTED],
+                *["..."] * (len(lines) > PRINTED),
+                sep="\n  ",
+            )
         if verdict.kind != "untried":
             progress.note(self.notebook, self.number, tried=True, right=verdict.kind == "right")
 
@@ -148,18 +165,28 @@ class Exercise:
             return Verdict("untried", start + "not attempted yet")
         if callable(self.reference) and not callable(answer):
             found = f"{shown(plain(answer))} is not a function or a class."
-            return Verdict("error", f"{start}{found} Hand over {self.name} itself, with no brackets behind it.")
+            return Verdict(
+                "error",
+                f"{start}{found} Hand over {self.name} itself, with no brackets behind it.",
+            )
         expected = self.seen_of(self.known)  # first and without limits: it wakes TensorFlow up
         seen = self.observed(answer, limited=True)
         if self.same(expected, seen):
-            return Verdict("right", f"{start}right{self.praise and '. ' + self.praise}", "", seen.printed)
+            return Verdict(
+                "right", f"{start}right{self.praise and '. ' + self.praise}", "", seen.printed
+            )
         for case in self.misconceptions:
             if self.same(self.seen_of(case, seen), seen):
                 text = start + seen.message + "\n" * bool(seen.message) + case.sentence
                 return Verdict("misconception", text, case.name, seen.printed)
         if seen.kind:
             return Verdict("error", start + seen.message, "", seen.printed)
-        return Verdict("wrong", start + (self.otherwise or self._difference(expected, seen)), "", seen.printed)
+        return Verdict(
+            "wrong",
+            start + (self.otherwise or self._difference(expected, seen)),
+            "",
+            seen.printed,
+        )
 
     def points(self, answer: Any) -> float:
         """Return 1.0 for a right answer, else 0.0: the value of a cell that nbgrader marks."""
@@ -168,27 +195,42 @@ class Exercise:
     def hint(self) -> None:
         """Print the next hint."""
         if self.hints_given == len(self.hints):
-            more = "Show your teacher how far you are." if closed() else f"`{self.name}` is shown by solution()."
+            more = (
+                "Show your teacher how far you are."
+                if closed()
+                else f"`{self.name}` is shown by solution()."
+            )
             print(f"Exercise {self.number}: no more hints. {more}")
             return
         self.hints_given += 1
-        print(f"Hint {self.hints_given} of {len(self.hints)}: {self.hints[self.hints_given - 1]}")
+        print(
+            f"Hint {self.hints_given} of {len(self.hints)}: {self.hints[self.hints_given - 1]}"
+        )
         progress.note(self.notebook, self.number, hints=self.hints_given)
 
     def solution(self) -> None:
         """Print one right answer; in the student edition only say that it is kept."""
         if closed():
-            print(f"Exercise {self.number}: the student edition keeps the solutions. hint() helps on.")
+            print(
+                f"Exercise {self.number}: the student edition keeps the solutions. hint() "
+                "helps on."
+            )
             return
         progress.note(self.notebook, self.number, solution=True)
         print(self.source())
 
     def source(self) -> str:
         """Return the source of one right answer."""
-        source = inspect.getsource(self.reference) if callable(self.reference) else f"{self.name} = {self.reference!r}"
+        source = (
+            inspect.getsource(self.reference)
+            if callable(self.reference)
+            else f"{self.name} = {self.reference!r}"
+        )
         return textwrap.dedent(source).rstrip()
 
-    def observed(self, answer: Any, *, limited: bool = False, until: Seen | None = None) -> Seen:
+    def observed(
+        self, answer: Any, *, limited: bool = False, until: Seen | None = None
+    ) -> Seen:
         """Observe an answer under sandbox, or only until it differs; values are copies, the error is put in words."""
         values: dict[str, Any] = {}
         differs = False
@@ -199,7 +241,9 @@ class Exercise:
                 if name in values:
                     raise ValueError(f"two observations are named {name!r}")
                 values[name] = plain(value)
-                differs = until is not None and not same(values[name], until.values.get(name), self.rtol, self.atol)
+                differs = until is not None and not same(
+                    values[name], until.values.get(name), self.rtol, self.atol
+                )
                 if differs:
                     break
 
@@ -223,7 +267,10 @@ class Exercise:
             value, got = expected.values.get(name), seen.values.get(name)
             if not same(value, got, self.rtol, self.atol):
                 forgot = " Is a `return` missing?" if got is None else ""
-                return f"not yet. Look at {name}: {difference(value, got, self.rtol, self.atol)}.{forgot}"
+                return (
+                    f"not yet. Look at {name}: "
+                    f"{difference(value, got, self.rtol, self.atol)}.{forgot}"
+                )
         return "not yet. It does not give everything that was asked for."
 
 
@@ -252,8 +299,8 @@ def quiz(
 def closed() -> bool:
     """Tell whether this is the student edition, where `solution` shows nothing.
 
-    That keeps honest people honest, no more: whoever reads the installed package finds every reference. For an exam,
-    write tasks of your own.
+    That keeps honest people honest, no more: whoever reads the installed package finds every
+    reference. For an exam, write tasks of your own.
     """
     return os.environ.get("COURSE_EDITION", "").strip().lower() == "student"
 
@@ -264,19 +311,28 @@ def is_stub(answer: Any) -> bool:
     A class is a stub if all its methods are; its `__init__` may have been given.
     """
     if isinstance(answer, type):
-        members = {name: m for name, m in vars(answer).items() if callable(m) or not name.startswith("__")}
+        members = {
+            name: m
+            for name, m in vars(answer).items()
+            if callable(m) or not name.startswith("__")
+        }
         others = [member for name, member in members.items() if name != "__init__"]
         return all(is_stub(member) for member in others or members.values())
     if not inspect.isfunction(answer):
         return answer is None or answer is ...
-    steps = [step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP")]
+    steps = [
+        step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP")
+    ]
     idle = all(step.opname in ("LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") for step in steps)
     return idle and all(step.argval in (None, ...) for step in steps if "CONST" in step.opname)
 
 
 def in_words(run: sandbox.Run, seconds: float) -> tuple[str, str]:
     """Return the kind of error that ended a run, and a kind sentence about it."""
-    error, restart = run.error, " It could not be stopped: restart the kernel." if run.stuck else ""
+    error, restart = (
+        run.error,
+        " It could not be stopped: restart the kernel." if run.stuck else "",
+    )
     kind = type(error).__name__
     if isinstance(error, sandbox.OutOfTime):
         long = f"stopped: it ran for more than {seconds:g} s."

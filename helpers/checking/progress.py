@@ -38,11 +38,16 @@ def load() -> dict[str, dict[str, dict[str, Any]]]:
 def progress() -> None:
     """Print a short table of the exercises that were tried."""
     rows = [
-        f"{notebook:30} {number:>8}   {'right' if entry.get('right') else 'not yet':8} {entry.get('hints', 0):>6}"
+        f"{notebook:30} {number:>8}   {'right' if entry.get('right') else 'not yet':8} "
+        f"{entry.get('hints', 0):>6}"
         for notebook, entries in sorted(load().items())
         for number, entry in sorted(entries.items())
     ]
-    print(f"{'notebook':30} exercise   {'result':8} {'hints':>6}", *(rows or ["nothing tried yet"]), sep="\n")
+    print(
+        f"{'notebook':30} exercise   {'result':8} {'hints':>6}",
+        *(rows or ["nothing tried yet"]),
+        sep="\n",
+    )
 
 
 def _file() -> Path:

@@ -1,13 +1,15 @@
 """Run a learner's code so that it disturbs nothing: time and memory are limited, random states restored.
 
-The code runs in a thread of its own, and the thread that asked waits for it. So nothing here depends on signals: it
-works in a notebook's kernel, in a test and on every system. Keras keeps its state (names of layers, seed, dtype policy)
-per thread, and what the code does to it is gone with the thread.
+The code runs in a thread of its own, and the thread that asked waits for it. So nothing here
+depends on signals: it works in a notebook's kernel, in a test and on every system. Keras keeps
+its state (names of layers, seed, dtype policy) per thread, and what the code does to it is gone
+with the thread.
 
-Three things are beyond it. One call into compiled code that never returns cannot be interrupted: such a thread is left
-behind, and the learner is told to restart the kernel; where that code also holds Python's lock, as `sum(range(10**12))`
-does, not even that. A single huge allocation is refused on Linux without a GPU, elsewhere only what is taken piece by
-piece. And a seed set in TensorFlow also restarts operations that were given a seed of their own.
+Three things are beyond it. One call into compiled code that never returns cannot be
+interrupted: such a thread is left behind, and the learner is told to restart the kernel; where
+that code also holds Python's lock, as `sum(range(10**12))` does, not even that. A single huge
+allocation is refused on Linux without a GPU, elsewhere only what is taken piece by piece. And a
+seed set in TensorFlow also restarts operations that were given a seed of their own.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
     work
         Takes and returns nothing.
     seconds
-        Time until it is interrupted by `OutOfTime`; up to three times as long where the machine is busy with other
-        things, and this process got less of the processor.
+        Time until it is interrupted by `OutOfTime`; up to three times as long where the machine
+        is busy with other things, and this process got less of the processor.
     memory
         Bytes that it may take beyond what the process has now; None: no limit.
 
@@ -78,7 +80,12 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
                 over.set()
 
     thread = threading.Thread(target=guarded, name="exercise", daemon=True)
-    with random_states_kept(), memory_limited(memory), warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+    with (
+        random_states_kept(),
+        memory_limited(memory),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(printed),
+    ):
         warnings.simplefilter("ignore")
         thread.start()
         try:
@@ -93,12 +100,19 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
     return outcome
 
 
-# Here an event is waited for and not the thread itself: a `join` that is interrupted believes that the thread ended.
+# Here an event is waited for and not the thread itself: a `join` that is interrupted believes
+# that the thread ended.
 
 
-def _wait(over: threading.Event, seconds: float, memory: int | None) -> type[BaseException] | None:
+def _wait(
+    over: threading.Event, seconds: float, memory: int | None
+) -> type[BaseException] | None:
     """Wait until a run is over; return the limit it broke, or None."""
-    began, used, most = time.monotonic(), time.process_time(), None if memory is None else _resident() + memory
+    began, used, most = (
+        time.monotonic(),
+        time.process_time(),
+        None if memory is None else _resident() + memory,
+    )
     while not over.wait(0.05):  # short, so that Ctrl-C is heard on every system
         if most is not None and _resident() > most:
             return OutOfMemory
@@ -108,10 +122,14 @@ def _wait(over: threading.Event, seconds: float, memory: int | None) -> type[Bas
     return None
 
 
-def _interrupt(thread: threading.Thread, over: threading.Event, error: type[BaseException]) -> None:
+def _interrupt(
+    thread: threading.Thread, over: threading.Event, error: type[BaseException]
+) -> None:
     """Raise an exception inside a thread, for up to two seconds again and again: a bare `except` may catch it."""
     for _ in range(20):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(error)
+        )
         if over.wait(0.1):
             return
 
@@ -129,8 +147,9 @@ def _resident() -> int:
 def memory_limited(extra: int | None) -> Iterator[None]:
     """Let the process take at most `extra` bytes more. Then NumPy and TensorFlow raise, where the system would kill.
 
-    RLIMIT_DATA counts memory that can be written to, not the addresses that threads merely reserve. With a GPU there is
-    no such limit: its libraries load when they are first used, and take what they need.
+    RLIMIT_DATA counts memory that can be written to, not the addresses that threads merely
+    reserve. With a GPU there is no such limit: its libraries load when they are first used, and
+    take what they need.
     """
     import tensorflow as tf
 
@@ -155,13 +174,24 @@ def memory_limited(extra: int | None) -> Iterator[None]:
 def random_states_kept() -> Iterator[None]:
     """Put the random states of Python, NumPy and TensorFlow back, and TensorFlow's switches for whole programs."""
     import tensorflow as tf
-    from tensorflow.python.eager import context  # no public function reads the state of the seed
+
+    # No public function reads the state of the seed.
+    from tensorflow.python.eager import (
+        context,
+    )
     from tensorflow.python.framework import config
 
     eager = context.context()
-    seed, operations = eager._seed, getattr(eager, "_rng", None)  # a new seed brings a new object: this one stays
+    # A new seed brings a new object: this one stays.
+    seed, operations = (
+        eager._seed,
+        getattr(eager, "_rng", None),
+    )
     python, arrays = random.getstate(), np.random.get_state()
-    deterministic, eagerly = config.is_op_determinism_enabled(), tf.config.functions_run_eagerly()
+    deterministic, eagerly = (
+        config.is_op_determinism_enabled(),
+        tf.config.functions_run_eagerly(),
+    )
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """Fine-tune on flowers with one process or several: ``python -m helpers.distributed --workers 2``. See notebook 11.
 
-On one machine with several GPUs ``python -m helpers.distributed`` is enough. On several machines, start the same
-command on each, with its own ``TF_CONFIG``. ``--workers`` stands in for machines: as many processes, on this one, on
-its CPU.
+On one machine with several GPUs ``python -m helpers.distributed`` is enough. On several
+machines, start the same command on each, with its own ``TF_CONFIG``. ``--workers`` stands in
+for machines: as many processes, on this one, on its CPU.
 """
 
 from __future__ import annotations
@@ -30,12 +30,19 @@ def train(given: argparse.Namespace) -> None:
     chief, replicas = distributed.is_chief(strategy), strategy.num_replicas_in_sync
     workers = runtime.cluster_size()
     if given.batch_size % replicas:
-        raise ValueError(f"--batch-size is {given.batch_size}; it must be a multiple of the {replicas} replicas.")
+        raise ValueError(
+            f"--batch-size is {given.batch_size}; it must be a multiple of the {replicas} "
+            "replicas."
+        )
     flowers = data.flowers(given.image_size)
 
     def build() -> keras.Model:
         return models.transfer_classifier(
-            given.backbone, flowers.num_classes, given.image_size, dropout=given.dropout, alpha=given.alpha
+            given.backbone,
+            flowers.num_classes,
+            given.image_size,
+            dropout=given.dropout,
+            alpha=given.alpha,
         )
 
     def read(epoch: int, context: Any) -> Any:
@@ -43,7 +50,9 @@ def train(given: argparse.Namespace) -> None:
         shard = (context.input_pipeline_id, context.num_input_pipelines)
         seed = 1000 * given.seed + epoch
         size = given.batch_size // shard[1]
-        return flowers.batches("train", size, one_hot=True, random_flip=True, seed=seed, shard=shard)
+        return flowers.batches(
+            "train", size, one_hot=True, random_flip=True, seed=seed, shard=shard
+        )
 
     steps = -(-(flowers.counts["train"] // workers) // (given.batch_size // workers))
     held_out = flowers.batches("val", given.batch_size, one_hot=True)
@@ -56,7 +65,9 @@ def train(given: argparse.Namespace) -> None:
         ends: list[float] = []
 
         def end(epoch: int, logs: dict[str, float]) -> None:
-            rates.extend([given.batch_size * (len(ends) - 1) / (ends[-1] - ends[0])] * (len(ends) > 1))
+            rates.extend(
+                [given.batch_size * (len(ends) - 1) / (ends[-1] - ends[0])] * (len(ends) > 1)
+            )
             numbers = ", ".join(f"{name} {value:.3f}" for name, value in logs.items())
             print(f"{phase}, epoch {epoch + 1}: {numbers}", flush=True)
 
@@ -66,7 +77,10 @@ def train(given: argparse.Namespace) -> None:
             on_epoch_end=end,
         )
 
-    for phase, last, rate, epochs in (("head", 0, 5e-3, given.head_epochs), ("fine", 0.5, 1e-3, given.epochs)):
+    for phase, last, rate, epochs in (
+        ("head", 0, 5e-3, given.head_epochs),
+        ("fine", 0.5, 1e-3, given.epochs),
+    ):
         if not epochs or (phase == "head" and (given.out / "fine.npz").exists()):
             continue  # not asked for, or a run that was interrupted later than this
         with strategy.scope():
@@ -110,23 +124,60 @@ def train(given: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``python -m helpers.distributed``."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.distributed", description=__doc__.split("\n")[0])
-    parser.add_argument("--workers", type=int, default=1, help="processes to start here (ignored with TF_CONFIG)")
-    parser.add_argument("--restarts", type=int, default=2, help="how often to start again if one dies (default 2)")
-    parser.add_argument("--backbone", default="bundled", help="as in models.transfer_classifier (default bundled)")
-    parser.add_argument("--alpha", type=float, default=1.0, help="width of a MobileNet (default 1.0)")
-    parser.add_argument("--dropout", type=float, help="before the logits (default: the head's own)")
-    parser.add_argument("--image-size", type=int, default=96, help="height and width in pixels (default 96)")
-    parser.add_argument("--batch-size", type=int, default=32, help="images in a global batch (default 32)")
-    parser.add_argument("--head-epochs", type=int, default=2, help="epochs of the head alone (default 2)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of fine-tuning (default 3)")
-    parser.add_argument("--save-every", type=int, help="steps between checkpoints (default: once an epoch)")
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.distributed", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes to start here (ignored with TF_CONFIG)",
+    )
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        default=2,
+        help="how often to start again if one dies (default 2)",
+    )
+    parser.add_argument(
+        "--backbone",
+        default="bundled",
+        help="as in models.transfer_classifier (default bundled)",
+    )
+    parser.add_argument(
+        "--alpha", type=float, default=1.0, help="width of a MobileNet (default 1.0)"
+    )
+    parser.add_argument(
+        "--dropout", type=float, help="before the logits (default: the head's own)"
+    )
+    parser.add_argument(
+        "--image-size", type=int, default=96, help="height and width in pixels (default 96)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="images in a global batch (default 32)"
+    )
+    parser.add_argument(
+        "--head-epochs", type=int, default=2, help="epochs of the head alone (default 2)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="epochs of fine-tuning (default 3)"
+    )
+    parser.add_argument(
+        "--save-every", type=int, help="steps between checkpoints (default: once an epoch)"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="folder for checkpoints and results, seen by all workers")
+    parser.add_argument(
+        "--out", type=Path, help="folder for checkpoints and results, seen by all workers"
+    )
     given = parser.parse_args(arguments)
     given.out = given.out or runtime.output_folder("11_launch")
     if given.workers > 1 and runtime.cluster_size() == 1:
-        command = [sys.executable, "-m", "helpers.distributed", *(sys.argv[1:] if arguments is None else arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            "helpers.distributed",
+            *(sys.argv[1:] if arguments is None else arguments),
+        ]
         return distributed.supervise(command, given.workers, given.restarts)
     train(given)
     return 0

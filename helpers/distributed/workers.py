@@ -25,7 +25,8 @@ def addresses(workers: int) -> list[str]:
 def supervise(command: Sequence[str], workers: int, restarts: int = 0) -> int:
     """Run a command in several processes that know of each other by ``TF_CONFIG``; when one dies, start all again.
 
-    They share this machine's CPU. Only the first one's output is shown; warnings and errors are shown of all.
+    They share this machine's CPU. Only the first one's output is shown; warnings and errors are
+    shown of all.
 
     Parameters
     ----------
@@ -45,11 +46,16 @@ def supervise(command: Sequence[str], workers: int, restarts: int = 0) -> int:
     failed = 0
     for attempt in range(checks.check_count("restarts", restarts, 0) + 1):
         if attempt:
-            print(f"A worker ended with exit code {failed}; starting all of them again.", flush=True)
+            print(
+                f"A worker ended with exit code {failed}; starting all of them again.",
+                flush=True,
+            )
         cluster, processes = {"worker": addresses(workers)}, []
         try:
             for index in range(workers):
-                config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+                config = json.dumps(
+                    {"cluster": cluster, "task": {"type": "worker", "index": index}}
+                )
                 environment = {**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": "-1"}
                 shown = None if index == 0 else subprocess.DEVNULL
                 processes.append(subprocess.Popen(list(command), env=environment, stdout=shown))

@@ -6,8 +6,9 @@ A notebook imports its own module and hands answers over::
 
     exercises.box.check(box_at)
 
-Importing this package is cheap. A notebook's module imports TensorFlow at its top, as the notebook has done before it,
-so that the source that `solution` shows reads as it would in the notebook.
+Importing this package is cheap. A notebook's module imports TensorFlow at its top, as the
+notebook has done before it, so that the source that `solution` shows reads as it would in the
+notebook.
 """
 
 from __future__ import annotations
@@ -28,4 +29,6 @@ def modules() -> dict[str, list[Exercise]]:
         module = importlib.import_module(f"{__name__}.{name}")
         exercises = [value for value in vars(module).values() if isinstance(value, Exercise)]
         found[name] = sorted(exercises, key=lambda exercise: exercise.number)
-    return dict(sorted(found.items(), key=lambda item: [exercise.notebook for exercise in item[1]]))
+    return dict(
+        sorted(found.items(), key=lambda item: [exercise.notebook for exercise in item[1]])
+    )

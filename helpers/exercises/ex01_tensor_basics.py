@@ -27,11 +27,17 @@ def observe_mirror(answer):
 
 
 mirror = Exercise(
-    *(NOTEBOOK, 1, "Mirror and crop", "read a tensor's shape, rank and type, and cut pieces out of it"),
+    *(
+        NOTEBOOK,
+        1,
+        "Mirror and crop",
+        "read a tensor's shape, rank and type, and cut pieces out of it",
+    ),
     reference=mirror_and_crop,
     observe=observe_mirror,
     hints=(
-        "Write down what each of the three axes counts, and which of them each of the three wishes touches.",
+        "Write down what each of the three axes counts, and which of them each of the three "
+        "wishes touches.",
         "A slice for each axis does it: one takes all, one stops early, one walks backwards.",
         "`::-1` walks backwards, and `tf.newaxis` at the end gives the last axis.",
     ),
@@ -40,44 +46,62 @@ mirror = Exercise(
 
 @mirror.right
 def by_functions(pile, size):
-    return tf.expand_dims(tf.image.flip_left_right(tf.expand_dims(pile, -1))[:, :size, :, 0], axis=-1)
+    return tf.expand_dims(
+        tf.image.flip_left_right(tf.expand_dims(pile, -1))[:, :size, :, 0], axis=-1
+    )
 
 
 @mirror.wrong(
-    "The pixels are right, and an axis is missing: compare your shape with the four lengths that were asked for."
+    "The pixels are right, and an axis is missing: compare your shape with the four lengths "
+    "that were asked for."
 )
 def no_last_axis(pile, size):
     return pile[:, :size, ::-1]
 
 
-@mirror.wrong("You turned the pictures upside down. Left and right lie along the columns: which axis counts those?")
+@mirror.wrong(
+    "You turned the pictures upside down. Left and right lie along the columns: which axis "
+    "counts those?"
+)
 def upside_down(pile, size):
     return pile[:, ::-1][:, :size, :, tf.newaxis]
 
 
-@mirror.wrong("You mirrored each picture and also the order of the pile. Axis 0 counts pictures: leave it as it is.")
+@mirror.wrong(
+    "You mirrored each picture and also the order of the pile. Axis 0 counts pictures: leave "
+    "it as it is."
+)
 def pile_reversed(pile, size):
     return pile[::-1, :size, ::-1, tf.newaxis]
 
 
-@mirror.wrong("You cropped the pile, not the pictures: the first axis counts pictures. Which one counts rows?")
+@mirror.wrong(
+    "You cropped the pile, not the pictures: the first axis counts pictures. Which one "
+    "counts rows?"
+)
 def pictures_cropped(pile, size):
     return pile[:size, :, ::-1, tf.newaxis]
 
 
 @mirror.wrong(
-    "You cropped columns where rows were asked for. Read your shape from the outside in: pictures, rows, columns."
+    "You cropped columns where rows were asked for. Read your shape from the outside in: "
+    "pictures, rows, columns."
 )
 def columns_cropped(pile, size):
     return pile[:, :, ::-1][:, :, :size, tf.newaxis]
 
 
-@mirror.wrong("You kept the last rows. Where does a slice start when its number stands behind the colon?")
+@mirror.wrong(
+    "You kept the last rows. Where does a slice start when its number stands behind the colon?"
+)
 def last_rows_kept(pile, size):
     return pile[:, -size:, ::-1, tf.newaxis]
 
 
-@mirror.wrong("The shape is as wished, but nothing is mirrored: look at the first row of a picture before and after.")
+@mirror.wrong(
+    "The shape is as wished, but nothing is mirrored: look at the first row of a picture "
+    "before and after."
+)
 def not_mirrored(pile, size):
     return pile[:, :size, :, tf.newaxis]
 
@@ -92,18 +116,27 @@ def standardise(pile):
 
 def observe_standardise(answer):
     ramp = tf.reshape(tf.range(36.0), [3, 4, 3])
-    yield "3 pictures with 4 rows and 3 columns", answer(tf.square(ramp) + tf.constant([1.0, 50.0, 9.0]))
+    yield (
+        "3 pictures with 4 rows and 3 columns",
+        answer(tf.square(ramp) + tf.constant([1.0, 50.0, 9.0])),
+    )
     yield "2 pictures with 3 rows and 6 columns", answer(tf.reshape(tf.square(ramp), [2, 3, 6]))
 
 
 scale = Exercise(
-    *(NOTEBOOK, 2, "Standardise each picture", "compute with whole tensors, along one axis, and by broadcasting"),
+    *(
+        NOTEBOOK,
+        2,
+        "Standardise each picture",
+        "compute with whole tensors, along one axis, and by broadcasting",
+    ),
     reference=standardise,
     observe=observe_standardise,
     hints=(
         "How many means are there: one, one for each picture, or one for each place?",
         "A picture's mean runs over two axes, its rows and its columns: `axis` takes a list.",
-        "With `keepdims=True` the means have the shape (N, 1, 1), and broadcasting does the rest.",
+        "With `keepdims=True` the means have the shape (N, 1, 1), and broadcasting does the "
+        "rest.",
     ),
 )
 
@@ -116,38 +149,51 @@ def one_row_for_each_picture(pile):
 
 
 @scale.wrong(
-    "You took one mean from the whole pile. A dark picture and a bright one should each get a mean of their own."
+    "You took one mean from the whole pile. A dark picture and a bright one should each get "
+    "a mean of their own."
 )
 def one_mean_for_the_pile(pile):
     return (pile - tf.reduce_mean(pile)) / tf.math.reduce_std(pile)
 
 
-@scale.wrong("You mixed the pictures: along axis 0 you get one mean for each place. Which axes lie inside one picture?")
+@scale.wrong(
+    "You mixed the pictures: along axis 0 you get one mean for each place. Which axes lie "
+    "inside one picture?"
+)
 def mean_over_the_pictures(pile):
     return (pile - tf.reduce_mean(pile, axis=0)) / tf.math.reduce_std(pile, axis=0)
 
 
 @scale.wrong(
-    "You standardised each row by itself. A picture has rows and columns: over how many axes does its mean run?"
+    "You standardised each row by itself. A picture has rows and columns: over how many axes "
+    "does its mean run?"
 )
 def each_row_by_itself(pile):
-    return (pile - tf.reduce_mean(pile, axis=2, keepdims=True)) / tf.math.reduce_std(pile, axis=2, keepdims=True)
+    return (pile - tf.reduce_mean(pile, axis=2, keepdims=True)) / tf.math.reduce_std(
+        pile, axis=2, keepdims=True
+    )
 
 
-@scale.wrong("The means are 0, the spread is as before. What else should be 1 for each picture?")
+@scale.wrong(
+    "The means are 0, the spread is as before. What else should be 1 for each picture?"
+)
 def mean_alone(pile):
     return pile - tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
 
 
-@scale.wrong("You divided by the variance. It is in squares of the pixel's unit: what takes a square back?")
+@scale.wrong(
+    "You divided by the variance. It is in squares of the pixel's unit: what takes a square "
+    "back?"
+)
 def variance_for_deviation(pile):
     mean = tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
     return (pile - mean) / tf.math.reduce_variance(pile, axis=[1, 2], keepdims=True)
 
 
 @scale.wrong(
-    "Your means have the shape (N,), and broadcasting lines them up with the columns: from the right! Sometimes that "
-    "fits by luck, and sometimes it is refused. Print the shape of your means."
+    "Your means have the shape (N,), and broadcasting lines them up with the columns: from "
+    "the right! Sometimes that fits by luck, and sometimes it is refused. Print the shape of "
+    "your means."
 )
 def means_lined_up_with_columns(pile):
     return (pile - tf.reduce_mean(pile, axis=[1, 2])) / tf.math.reduce_std(pile, axis=[1, 2])
@@ -162,11 +208,17 @@ def average(first, second):
 
 
 def observe_average(answer):
-    first, second = tf.constant([200, 10, 0, 255, 255], tf.uint8), tf.constant([100, 14, 0, 255, 1], tf.uint8)
+    first, second = (
+        tf.constant([200, 10, 0, 255, 255], tf.uint8),
+        tf.constant([100, 14, 0, 255, 1], tf.uint8),
+    )
     result = answer(first, second)
     yield "the pixels 200, 10, 0, 255, 255 with 100, 14, 0, 255, 1", result
     yield "the type of the result", getattr(result, "dtype", None)
-    yield "two pictures with 2 rows and 3 columns", answer(tf.fill([2, 3], first[0]), tf.fill([2, 3], second[0]))
+    yield (
+        "two pictures with 2 rows and 3 columns",
+        answer(tf.fill([2, 3], first[0]), tf.fill([2, 3], second[0])),
+    )
 
 
 halves = Exercise(
@@ -176,7 +228,8 @@ halves = Exercise(
     observe=observe_average,
     hints=(
         "Where could a value get lost: in the sum, in the half, or on the way back?",
-        "Give the sum a type in which 510 has a place. Do the rest there, and go back at the very end.",
+        "Give the sum a type in which 510 has a place. Do the rest there, and go back at the "
+        "very end.",
     ),
 )
 
@@ -187,31 +240,40 @@ def in_whole_numbers(first, second):
 
 
 @halves.wrong(
-    "You added two bytes, and 200 + 100 does not fit into one: it started again at 0. Look at the type of the sum."
+    "You added two bytes, and 200 + 100 does not fit into one: it started again at 0. Look "
+    "at the type of the sum."
 )
 def sum_in_a_byte(first, second):
     return (first + second) // 2
 
 
 @halves.wrong(
-    "You halved before you added. Each half lost its fraction: what comes out for two pixels that are both 255?"
+    "You halved before you added. Each half lost its fraction: what comes out for two pixels "
+    "that are both 255?"
 )
 def halved_before_added(first, second):
     return first // 2 + second // 2
 
 
-@halves.wrong("The values are right, the type is not: a picture went in as uint8 and should come out as one.")
+@halves.wrong(
+    "The values are right, the type is not: a picture went in as uint8 and should come out "
+    "as one."
+)
 def left_as_floats(first, second):
     return (tf.cast(first, tf.float32) + tf.cast(second, tf.float32)) / 2
 
 
-@halves.wrong("You went back to uint8 before the division, and the sum was cut down to 255. When is it small enough?")
+@halves.wrong(
+    "You went back to uint8 before the division, and the sum was cut down to 255. When is it "
+    "small enough?"
+)
 def back_before_the_division(first, second):
     return tf.saturate_cast(tf.cast(first, tf.int32) + tf.cast(second, tf.int32), tf.uint8) // 2
 
 
 @halves.wrong(
-    "You got one number for the two pictures. A mean without an axis runs over everything: which axis do you want?"
+    "You got one number for the two pictures. A mean without an axis runs over everything: "
+    "which axis do you want?"
 )
 def mean_of_everything(first, second):
     return tf.cast(tf.reduce_mean(tf.cast([first, second], tf.float32)), tf.uint8)
@@ -255,47 +317,59 @@ def from_the_total(mean, count, value):
 
 
 @running.wrong(
-    "Nothing changed outside your function. `mean = ...` moves the name to a new tensor, and the variable stays as it "
-    "was: how does section 5 put a value into a variable?"
+    "Nothing changed outside your function. `mean = ...` moves the name to a new tensor, and "
+    "the variable stays as it was: how does section 5 put a value into a variable?"
 )
 def names_moved(mean, count, value):
     count = count + 1
     mean = mean + (value - mean) / count
 
 
-@running.wrong("You divided by the old count, which starts at 0. Which of your two lines has to come first?")
+@running.wrong(
+    "You divided by the old count, which starts at 0. Which of your two lines has to come "
+    "first?"
+)
 def divided_by_the_old_count(mean, count, value):
     mean.assign_add((value - mean) / count)
     count.assign_add(1.0)
 
 
 @running.wrong(
-    "You counted the new value twice: after `assign_add` the count has it already. Follow the first call by hand."
+    "You counted the new value twice: after `assign_add` the count has it already. Follow "
+    "the first call by hand."
 )
 def counted_twice(mean, count, value):
     count.assign_add(1.0)
     mean.assign_add((value - mean) / (count + 1))
 
 
-@running.wrong("The mean is right once, and the count never grows. Who tells the second call that it is the second?")
+@running.wrong(
+    "The mean is right once, and the count never grows. Who tells the second call that it is "
+    "the second?"
+)
 def count_stays(mean, count, value):
     mean.assign_add((value - mean) / (count + 1))
 
 
-@running.wrong("Your mean is the last value. Three values were seen: what has to stay of the first two?")
+@running.wrong(
+    "Your mean is the last value. Three values were seen: what has to stay of the first two?"
+)
 def last_value(mean, count, value):
     count.assign_add(1.0)
     mean.assign(value)
 
 
-@running.wrong("Your mean is the sum. By how much should ten equal values move the mean of the same ten?")
+@running.wrong(
+    "Your mean is the sum. By how much should ten equal values move the mean of the same ten?"
+)
 def sum_of_all(mean, count, value):
     count.assign_add(1.0)
     mean.assign_add(value)
 
 
 @running.wrong(
-    "You took the middle between old mean and new value. Then the hundredth value weighs as much as all before it."
+    "You took the middle between old mean and new value. Then the hundredth value weighs as "
+    "much as all before it."
 )
 def half_way_each_time(mean, count, value):
     count.assign_add(1.0)
@@ -314,17 +388,27 @@ def observe_letters(answer):
     result = answer(tf.ragged.constant([["red", "rose"], ["daisy"], ["a", "tulip", "field"]]))
     yield "the captions 'red rose', 'daisy' and 'a tulip field'", result
     yield "the type of the result", getattr(result, "dtype", None)
-    yield "the captions '분홍 튤립' and 'café'", answer(tf.ragged.constant([["분홍", "튤립"], ["café"]]))
+    yield (
+        "the captions '분홍 튤립' and 'café'",
+        answer(tf.ragged.constant([["분홍", "튤립"], ["café"]])),
+    )
 
 
 letters = Exercise(
-    *(NOTEBOOK, 5, "How long are the words?", "hold data that is not a box: sparse, ragged, text"),
+    *(
+        NOTEBOOK,
+        5,
+        "How long are the words?",
+        "hold data that is not a box: sparse, ragged, text",
+    ),
     reference=mean_letters,
     observe=observe_letters,
     hints=(
         "First a number for each word, in the same ragged rows. Then a number for each row.",
-        "Section 6 measured 꽃 twice: in bytes and in characters. And look at the type that is asked for.",
-        "`tf.strings.length(..., unit=...)`, then `tf.cast`, then `tf.reduce_mean(..., axis=1)`.",
+        "Section 6 measured 꽃 twice: in bytes and in characters. And look at the type that "
+        "is asked for.",
+        "`tf.strings.length(..., unit=...)`, then `tf.cast`, then `tf.reduce_mean(..., "
+        "axis=1)`.",
     ),
 )
 
@@ -336,36 +420,53 @@ def in_python(captions):
 
 
 @letters.wrong(
-    "You counted bytes. A Korean syllable takes three of them, an é two: look at what the function can count in."
+    "You counted bytes. A Korean syllable takes three of them, an é two: look at what the "
+    "function can count in."
 )
 def bytes_counted(captions):
     return tf.reduce_mean(tf.cast(tf.strings.length(captions), tf.float32), axis=1)
 
 
 @letters.wrong(
-    "The values are right, and their type is float64: float32 tensors refuse it. When did you choose a type?"
+    "The values are right, and their type is float64: float32 tensors refuse it. When did "
+    "you choose a type?"
 )
 def type_left_to_the_mean(captions):
     return tf.reduce_mean(tf.strings.length(captions, unit="UTF8_CHAR"), axis=1)
 
 
-@letters.wrong("You filled the short rows up, and the padding was counted as words of length 0. Stay ragged.")
+@letters.wrong(
+    "You filled the short rows up, and the padding was counted as words of length 0. Stay "
+    "ragged."
+)
 def padding_counted(captions):
-    return tf.reduce_mean(tf.cast(tf.strings.length(captions.to_tensor(), unit="UTF8_CHAR"), tf.float32), axis=1)
+    return tf.reduce_mean(
+        tf.cast(tf.strings.length(captions.to_tensor(), unit="UTF8_CHAR"), tf.float32), axis=1
+    )
 
 
 @letters.wrong(
-    "You took the mean over the captions, word by word in their order. Which axis holds the words of one caption?"
+    "You took the mean over the captions, word by word in their order. Which axis holds the "
+    "words of one caption?"
 )
 def mean_over_the_captions(captions):
-    return tf.reduce_mean(tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=0)
+    return tf.reduce_mean(
+        tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=0
+    )
 
 
-@letters.wrong("You got one number for all captions. Without an axis, a mean runs over everything.")
+@letters.wrong(
+    "You got one number for all captions. Without an axis, a mean runs over everything."
+)
 def one_mean_for_all(captions):
     return tf.reduce_mean(tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32))
 
 
-@letters.wrong("You added the lengths up. A caption of three short words is not one long word: divide by what?")
+@letters.wrong(
+    "You added the lengths up. A caption of three short words is not one long word: divide "
+    "by what?"
+)
 def lengths_added(captions):
-    return tf.reduce_sum(tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=1)
+    return tf.reduce_sum(
+        tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=1
+    )

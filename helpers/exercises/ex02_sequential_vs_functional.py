@@ -17,7 +17,9 @@ NOTEBOOK = "02_sequential_vs_functional"
 def give_weights(model, seed, alike_last=False):
     """Set a model's weights to numbers from a seed; `alike_last`: the last layer treats all its inputs alike."""
     random = np.random.default_rng(seed)
-    weights = [random.normal(0, 0.5 / max(shape[0], 4) ** 0.5, shape) for shape in shapes(model)]
+    weights = [
+        random.normal(0, 0.5 / max(shape[0], 4) ** 0.5, shape) for shape in shapes(model)
+    ]
     if alike_last:
         weights[-2][:] = weights[-2][0]
     model.set_weights(weights)
@@ -58,7 +60,8 @@ count = Exercise(
     observe=observe_count,
     hints=(
         "How many layers are there in a list of four sizes? The first size is not one of them.",
-        "Go through the sizes behind the first. The units of one layer are the inputs of the next.",
+        "Go through the sizes behind the first. The units of one layer are the inputs of the "
+        "next.",
         "Each layer has inputs times units weights, and one bias for each of its units.",
     ),
 )
@@ -83,11 +86,13 @@ count.wrong(
     "bias for the inputs",
 )(counting(lambda a, b: a * b, sum))
 count.wrong(
-    "You counted one bias for each layer. Look at the shape of a dense layer's bias in the summary above.",
+    "You counted one bias for each layer. Look at the shape of a dense layer's bias in the "
+    "summary above.",
     "one bias a layer",
 )(counting(lambda a, b: a * b + 1))
 count.wrong(
-    "You gave each layer as many biases as it has inputs. At which end of the layer is the bias added?",
+    "You gave each layer as many biases as it has inputs. At which end of the layer is the "
+    "bias added?",
     "bias on the side of the inputs",
 )(counting(lambda a, b: a * b + a))
 count.wrong(
@@ -96,18 +101,26 @@ count.wrong(
 )(counting(lambda a, b: a * b, lambda sizes: sizes[-1] if sizes[1:] else 0))
 
 
-@count.wrong("Your loop ends one layer too early. Four sizes make three layers: which pair is missing?")
+@count.wrong(
+    "Your loop ends one layer too early. Four sizes make three layers: which pair is missing?"
+)
 def last_layer_left_out(sizes):
     return count_parameters(sizes[:-1])
 
 
-@count.wrong("You counted on exactly three layers. A list may have any length: let a loop go through its pairs.")
+@count.wrong(
+    "You counted on exactly three layers. A list may have any length: let a loop go through "
+    "its pairs."
+)
 def three_layers_taken_for_granted(sizes):
     a, b, c, d = sizes
     return count_parameters([a, b, c, d])
 
 
-@count.wrong("The number is right, but you used the list up: it belongs to the caller, who may need it again.")
+@count.wrong(
+    "The number is right, but you used the list up: it belongs to the caller, who may need "
+    "it again."
+)
 def list_emptied(sizes):
     total, inputs = 0, sizes.pop(0)
     while sizes:
@@ -130,8 +143,13 @@ def both_ways(sizes):
 
 
 def observe_both_ways(answer):
-    models = answer([4, 4, 4, 7])  # equal sizes first: there a layer in the wrong place raises no error
-    kinds = [type(model).__name__ for model in models] if isinstance(models, tuple | list) else models
+    # Equal sizes first: there a layer in the wrong place raises no error.
+    models = answer([4, 4, 4, 7])
+    kinds = (
+        [type(model).__name__ for model in models]
+        if isinstance(models, tuple | list)
+        else models
+    )
     yield "the kinds of the two models for [4, 4, 4, 7]", kinds
     if kinds != ["Sequential", "Functional"]:
         return  # one thing at a time, here and below
@@ -148,22 +166,32 @@ def observe_both_ways(answer):
     yield "the Functional model's outputs", before
     give_weights(sequential, 2)
     after = outputs(functional, rows)
-    yield "the Functional model's outputs after the Sequential one was given other weights", after
+    yield (
+        "the Functional model's outputs after the Sequential one was given other weights",
+        after,
+    )
     if np.array_equal(before, after):
         return
-    yield "the shapes of the weights for [6, 5, 2]", [shapes(model) for model in answer([6, 5, 2])]
+    yield (
+        "the shapes of the weights for [6, 5, 2]",
+        [shapes(model) for model in answer([6, 5, 2])],
+    )
 
 
 both = Exercise(
     *(NOTEBOOK, 2, "One list of layers, two models"),
-    "build the same network with Sequential and with the Functional API, and say why they are one thing",
+    "build the same network with Sequential and with the Functional API, and say why they "
+    "are one thing",
     reference=both_ways,
     observe=observe_both_ways,
     praise="Train one of the two, and the other has learned the same: they are one network.",
     hints=(
-        "First make a list of the dense layers. How many are there for four sizes, and which one is different?",
-        "Sequential takes an Input and your list. The loop of section 3 makes a model of the same list.",
-        "The weights belong to the layers. So make each layer once, before you make the first model.",
+        "First make a list of the dense layers. How many are there for four sizes, and which "
+        "one is different?",
+        "Sequential takes an Input and your list. The loop of section 3 makes a model of the "
+        "same list.",
+        "The weights belong to the layers. So make each layer once, before you make the "
+        "first model.",
     ),
 )
 
@@ -180,11 +208,20 @@ def graph_of_the_sequential(sizes):
     return sequential, keras.Model(sequential.inputs, sequential.outputs)
 
 
-def modelling(hidden="relu", last="softmax", first=1, once=True, step=lambda layer, start, flowing: layer(flowing)):
+def modelling(
+    hidden="relu",
+    last="softmax",
+    first=1,
+    once=True,
+    step=lambda layer, start, flowing: layer(flowing),
+):
     """Return an answer that may use other activations, make layers twice, or chain them otherwise."""
 
     def dense(sizes):
-        return [*(layers.Dense(units, hidden) for units in sizes[first:-1]), layers.Dense(sizes[-1], last)]
+        return [
+            *(layers.Dense(units, hidden) for units in sizes[first:-1]),
+            layers.Dense(sizes[-1], last),
+        ]
 
     def answer(sizes):
         made = dense(sizes)
@@ -198,20 +235,23 @@ def modelling(hidden="relu", last="softmax", first=1, once=True, step=lambda lay
 
 
 both.wrong(
-    "You made the layers twice. Two tables of weights of one shape are still two tables: what is to be the same?",
+    "You made the layers twice. Two tables of weights of one shape are still two tables: "
+    "what is to be the same?",
     "layers made twice",
 )(modelling(once=False))
 both.wrong(
-    "In your loop every layer is called on the input, so only the last one is left in the Functional model. What "
-    "should the next layer be called on?",
+    "In your loop every layer is called on the input, so only the last one is left in the "
+    "Functional model. What should the next layer be called on?",
     "chain lost in the loop",
 )(modelling(step=lambda layer, start, flowing: layer(start)))
 both.wrong(
-    "You made a layer of the first size, too. That number says how long the vectors are that come in.",
+    "You made a layer of the first size, too. That number says how long the vectors are that "
+    "come in.",
     "first size taken for a layer",
 )(modelling(first=0))
 both.wrong(
-    "There is nothing between your dense layers. What do three products and sums in a row amount to?",
+    "There is nothing between your dense layers. What do three products and sums in a row "
+    "amount to?",
     "ReLU forgotten",
 )(modelling(hidden=None))
 both.wrong(
@@ -219,11 +259,13 @@ both.wrong(
     "softmax forgotten",
 )(modelling(last=None))
 both.wrong(
-    "Your last layer has ReLU like the others. Its outputs may be larger than 1 or all 0: what should they be?",
+    "Your last layer has ReLU like the others. Its outputs may be larger than 1 or all 0: "
+    "what should they be?",
     "ReLU on the last layer",
 )(modelling(last="relu"))
 both.wrong(
-    "You used softmax in every layer. It makes the units of a layer share a total of 1: which layer should do that?",
+    "You used softmax in every layer. It makes the units of a layer share a total of 1: "
+    "which layer should do that?",
     "softmax on every layer",
 )(modelling(hidden="softmax"))
 
@@ -242,7 +284,9 @@ def wide_and_deep():
     x = layers.Dense(100, activation="relu")(x)
     x = layers.Dense(30, activation="relu")(x)
     joined = layers.Concatenate()([x, facts])
-    return keras.Model({"picture": picture, "facts": facts}, layers.Dense(10, activation="softmax")(joined))
+    return keras.Model(
+        {"picture": picture, "facts": facts}, layers.Dense(10, activation="softmax")(joined)
+    )
 
 
 def observe_wide_and_deep(answer):
@@ -250,27 +294,40 @@ def observe_wide_and_deep(answer):
     yield "what you return", model if model is None else type(model).__name__
     if not isinstance(model, keras.Model):
         return  # one thing at a time, here and below
-    yield "the shapes of one sample of each input", sorted(tuple(found.shape[1:]) for found in model.inputs)
+    yield (
+        "the shapes of one sample of each input",
+        sorted(tuple(found.shape[1:]) for found in model.inputs),
+    )
     yield "the shapes of the weights, layer by layer", shapes(model)
     if shapes(model)[-2:] != [(35, 10), (10,)]:
         return
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (4, 28, 28)).astype("float32")
     facts = random.normal(0, 2, (4, 5)).astype("float32")
-    give_weights(model, 1, alike_last=True)  # so that the order of what is joined does not matter
-    fed = tf.nest.map_structure(lambda entry: pictures if len(entry.shape) == 3 else facts, model.input)
+    # So that the order of what is joined does not matter.
+    give_weights(model, 1, alike_last=True)
+    fed = tf.nest.map_structure(
+        lambda entry: pictures if len(entry.shape) == 3 else facts, model.input
+    )
     yield "the outputs for four samples", outputs(model, fed)
 
 
 branches = Exercise(
-    *(NOTEBOOK, 3, "Wide and deep", "build networks with branches and several inputs, which Sequential cannot"),
+    *(
+        NOTEBOOK,
+        3,
+        "Wide and deep",
+        "build networks with branches and several inputs, which Sequential cannot",
+    ),
     reference=wide_and_deep,
     observe=observe_wide_and_deep,
     praise="It has 81,890 parameters.",
     hints=(
         "Draw it first: two boxes on the left, one on the right. Where do the two paths meet?",
-        "The picture's path is the network of section 2 up to its 30 units. The facts meet it there.",
-        "`layers.Concatenate()` takes a list of tensors. `keras.Model` takes a list or a dictionary of inputs.",
+        "The picture's path is the network of section 2 up to its 30 units. The facts meet "
+        "it there.",
+        "`layers.Concatenate()` takes a list of tensors. `keras.Model` takes a list or a "
+        "dictionary of inputs.",
     ),
 )
 
@@ -278,7 +335,9 @@ branches = Exercise(
 @branches.right
 def joined_the_other_way():
     numbers, image = keras.Input((5,)), keras.Input((28, 28))
-    deep = keras.Sequential([layers.Reshape((784,)), layers.Dense(100, "relu"), layers.Dense(30), layers.ReLU()])
+    deep = keras.Sequential(
+        [layers.Reshape((784,)), layers.Dense(100, "relu"), layers.Dense(30), layers.ReLU()]
+    )
     scores = layers.Dense(10)(keras.ops.concatenate([numbers, deep(image / 255.0)], axis=1))
     return keras.Model([image, numbers], layers.Softmax()(scores))
 
@@ -306,7 +365,8 @@ def joining(scale=1 / 255, scale_facts=1.0, hidden="relu", last="softmax", at="t
 
 
 branches.wrong(
-    "You joined the facts to the pixels, before the first layer. Where does the text let them in?",
+    "You joined the facts to the pixels, before the first layer. Where does the text let "
+    "them in?",
     "joined at the start",
 )(joining(at="the start"))
 branches.wrong(
@@ -318,15 +378,18 @@ branches.wrong(
     "100 units joined too",
 )(joining(at="everywhere"))
 branches.wrong(
-    "Your last layer sees the pixels, too. What comes in beside the 30 units is the other input.",
+    "Your last layer sees the pixels, too. What comes in beside the 30 units is the other "
+    "input.",
     "pixels joined too",
 )(joining(at="pixels too"))
 branches.wrong(
-    "The facts go nowhere: the last layer sees the picture's 30 units only. Draw your model and follow the arrows.",
+    "The facts go nowhere: the last layer sees the picture's 30 units only. Draw your model "
+    "and follow the arrows.",
     "facts not connected",
 )(joining(at="nowhere"))
 branches.wrong(
-    "The pixels come in as 0..255. What does the first layer of section 2's network do with them?",
+    "The pixels come in as 0..255. What does the first layer of section 2's network do with "
+    "them?",
     "not rescaled",
 )(joining(scale=1.0))
 branches.wrong(
@@ -338,7 +401,8 @@ branches.wrong(
     "ReLU forgotten",
 )(joining(hidden=None))
 branches.wrong(
-    "Your outputs are scores: a row of them does not add up to 1. What turns scores into probabilities?",
+    "Your outputs are scores: a row of them does not add up to 1. What turns scores into "
+    "probabilities?",
     "softmax forgotten",
 )(joining(last=None))
 
@@ -372,9 +436,15 @@ def observe_food(answer):
     yield "the dtype of the labels", batches[0][1].dtype
     if batches[0][1].dtype != "float32" or batches[0][1].ndim != 2:
         return
-    yield "the numbers of pictures in the batches, sorted", sorted(len(batch[0]) for batch in batches)
+    yield (
+        "the numbers of pictures in the batches, sorted",
+        sorted(len(batch[0]) for batch in batches),
+    )
     shown = order(batches)
-    yield "the pictures of an epoch, sorted (picture i is filled with the number i)", sorted(shown)
+    yield (
+        "the pictures of an epoch, sorted (picture i is filled with the number i)",
+        sorted(shown),
+    )
     if sorted(shown) != list(range(50)):
         return
     new_order, inside, whole = (
@@ -386,29 +456,43 @@ def observe_food(answer):
     yield "whether they do so inside a batch, too", inside
     yield "whether the first batch has pictures from the whole array", whole
     labels = [int(np.argmax(label)) for batch in batches for label in batch[1]]
-    yield "whether each label belongs to its picture", labels == [number % 10 for number in shown]
+    yield (
+        "whether each label belongs to its picture",
+        labels == [number % 10 for number in shown],
+    )
     if not (new_order and inside and whole):
         return
     yield "whether the same seed gives the same order", order(epoch(fed())) == shown
     yield "whether another seed gives another order", order(epoch(fed(4))) != shown
-    yield "whether the second epoch has another order than the first", order(epoch(dataset)) != shown
+    yield (
+        "whether the second epoch has another order than the first",
+        order(epoch(dataset)) != shown,
+    )
 
 
 pairs = Exercise(
-    *(NOTEBOOK, 4, "Food for `fit`", "feed `fit` with arrays or datasets, and labels with the loss that fits them"),
+    *(
+        NOTEBOOK,
+        4,
+        "Food for `fit`",
+        "feed `fit` with arrays or datasets, and labels with the loss that fits them",
+    ),
     reference=food,
     observe=observe_food,
     hints=(
         "Which labels does this loss want: class numbers, or rows with a single 1?",
         "Put pictures and labels into one dataset, as a pair. Then one shuffle moves both.",
-        "`tf.one_hot` makes float32 rows. `shuffle` draws from a buffer: how large must it be to reach all pictures?",
+        "`tf.one_hot` makes float32 rows. `shuffle` draws from a buffer: how large must it "
+        "be to reach all pictures?",
     ),
 )
 
 
 @pairs.right
 def one_hot_in_the_end(pictures, labels, batch_size, seed):
-    dataset = tf.data.Dataset.zip(*(tf.data.Dataset.from_tensor_slices(part) for part in (pictures, labels)))
+    dataset = tf.data.Dataset.zip(
+        *(tf.data.Dataset.from_tensor_slices(part) for part in (pictures, labels))
+    )
     dataset = dataset.shuffle(10 * len(labels), seed=seed).batch(batch_size)
     return dataset.map(lambda x, y: (x, tf.gather(tf.eye(10), y))).prefetch(1)
 
@@ -428,24 +512,28 @@ def usual(dataset, count, size, seed):
 
 
 pairs.wrong(
-    "Your labels are class numbers. Section 5 has a loss for those, but it is not the one that the exercise names.",
+    "Your labels are class numbers. Section 5 has a loss for those, but it is not the one "
+    "that the exercise names.",
     "class numbers left",
 )(feeding(usual, lambda labels: labels))
 pairs.wrong(
-    "Your labels are rows of ten, but in float64, as NumPy makes them. Which float type does Keras compute in?",
+    "Your labels are rows of ten, but in float64, as NumPy makes them. Which float type does "
+    "Keras compute in?",
     "float64 labels",
 )(feeding(usual, lambda labels: np.eye(10)[labels]))
 pairs.wrong(
-    "Your labels are rows of whole numbers. The loss multiplies them by logarithms: which type was asked for?",
+    "Your labels are rows of whole numbers. The loss multiplies them by logarithms: which "
+    "type was asked for?",
     "integer labels",
 )(feeding(usual, lambda labels: tf.one_hot(labels, 10, dtype="int32")))
 pairs.wrong(
-    "You shuffled batches, not pictures: the same pictures always sit together. Look at the order of your two steps.",
+    "You shuffled batches, not pictures: the same pictures always sit together. Look at the "
+    "order of your two steps.",
     "shuffled after batching",
 )(feeding(lambda dataset, count, size, seed: dataset.batch(size).shuffle(count, seed=seed)))
 pairs.wrong(
-    "Your shuffle looks a few pictures ahead only, so the first batch comes from the front of the array. What does "
-    "the buffer's size mean?",
+    "Your shuffle looks a few pictures ahead only, so the first batch comes from the front "
+    "of the array. What does the buffer's size mean?",
     "buffer too small",
 )(feeding(lambda dataset, count, size, seed: dataset.shuffle(size, seed=seed).batch(size)))
 pairs.wrong(
@@ -457,27 +545,46 @@ pairs.wrong(
     "seed not used",
 )(feeding(lambda dataset, count, size, seed: dataset.shuffle(count).batch(size)))
 pairs.wrong(
-    "Your dataset shuffles once and keeps that order for every epoch. Did you tell `shuffle` to, or does something "
-    "behind it keep a copy?",
+    "Your dataset shuffles once and keeps that order for every epoch. Did you tell `shuffle` "
+    "to, or does something behind it keep a copy?",
     "one order for all epochs",
-)(feeding(lambda dataset, count, size, seed: dataset.shuffle(count, seed, reshuffle_each_iteration=False).batch(size)))
+)(
+    feeding(
+        lambda dataset, count, size, seed: dataset.shuffle(
+            count, seed, reshuffle_each_iteration=False
+        ).batch(size)
+    )
+)
 pairs.wrong(
-    "Your dataset gives one picture at a time. `fit` does not cut a dataset into batches: who has to?",
+    "Your dataset gives one picture at a time. `fit` does not cut a dataset into batches: "
+    "who has to?",
     "batch forgotten",
 )(feeding(lambda dataset, count, size, seed: dataset.shuffle(count, seed=seed)))
 pairs.wrong(
     "The last two pictures are lost: you dropped the batch that is not full.",
     "last batch dropped",
-)(feeding(lambda dataset, count, size, seed: dataset.shuffle(count, seed).batch(size, drop_remainder=True)))
+)(
+    feeding(
+        lambda dataset, count, size, seed: dataset.shuffle(count, seed).batch(
+            size, drop_remainder=True
+        )
+    )
+)
 pairs.wrong(
-    "Your dataset never ends. How would `fit` know where an epoch is over? It goes through the data anew by itself.",
+    "Your dataset never ends. How would `fit` know where an epoch is over? It goes through "
+    "the data anew by itself.",
     "repeated for ever",
 )(feeding(lambda dataset, count, size, seed: dataset.shuffle(count, seed).repeat().batch(size)))
 
 
-@pairs.wrong("Pictures and labels were shuffled apart: a coat now is called a bag. What must be moved as one?")
+@pairs.wrong(
+    "Pictures and labels were shuffled apart: a coat now is called a bag. What must be moved "
+    "as one?"
+)
 def torn_apart(pictures, labels, batch_size, seed):
-    x, y = (tf.data.Dataset.from_tensor_slices(part) for part in (pictures, tf.one_hot(labels, 10)))
+    x, y = (
+        tf.data.Dataset.from_tensor_slices(part) for part in (pictures, tf.one_hot(labels, 10))
+    )
     return tf.data.Dataset.zip((x.shuffle(50, seed), y.shuffle(50, seed + 1))).batch(batch_size)
 
 
@@ -501,7 +608,9 @@ def observe_name(answer):
             return super().__call__(inputs, *arguments, **keywords)
 
     # The bright one of three pixels decides; in a black picture the bias does.
-    model = Noting([keras.Input((28, 28)), layers.Flatten(), layers.Dense(4, activation="softmax")])
+    model = Noting(
+        [keras.Input((28, 28)), layers.Flatten(), layers.Dense(4, activation="softmax")]
+    )
     kernel = np.zeros((784, 4), "float32")
     kernel[[0, 1, 2], [0, 1, 2]] = 0.05
     model.set_weights([kernel, np.array([0, 0, 0, 3], "float32")])
@@ -518,7 +627,10 @@ def observe_name(answer):
                 raise
             yield "the number of axes of what the model was given", 2
             return
-    yield "a picture of a shoe", answer(model, np.zeros((28, 28), "uint8"), list(names), counted.copy())
+    yield (
+        "a picture of a shoe",
+        answer(model, np.zeros((28, 28), "uint8"), list(names), counted.copy()),
+    )
     yield "the matrix you were given, after the call", given
 
 
@@ -528,9 +640,12 @@ single = Exercise(
     reference=name_it,
     observe=observe_name,
     hints=(
-        "The model wants a batch. What does it answer for a batch of one, and where in there are your numbers?",
-        "A row of the matrix holds one true class. Where are all pictures that were called by one name?",
-        "Leave out the pictures that were called so rightly. Work on a copy: the matrix is not yours.",
+        "The model wants a batch. What does it answer for a batch of one, and where in there "
+        "are your numbers?",
+        "A row of the matrix holds one true class. Where are all pictures that were called "
+        "by one name?",
+        "Leave out the pictures that were called so rightly. Work on a copy: the matrix is "
+        "not yours.",
     ),
 )
 
@@ -542,7 +657,11 @@ def with_predict(model, picture, class_names, matrix):
     return class_names[guess], class_names[max(others, key=lambda k: matrix[k, guess])]
 
 
-def naming(guess=lambda p: int(np.argmax(p[0])), prepared=lambda picture: picture[None], line=lambda m, k: m[:, k]):
+def naming(
+    guess=lambda p: int(np.argmax(p[0])),
+    prepared=lambda picture: picture[None],
+    line=lambda m, k: m[:, k],
+):
     """Return an answer that finds the class, prepares the picture or reads the matrix otherwise."""
 
     def answer(model, picture, class_names, matrix):
@@ -555,34 +674,42 @@ def naming(guess=lambda p: int(np.argmax(p[0])), prepared=lambda picture: pictur
 
 
 single.wrong(
-    "You took the largest number down the batch. There is one picture in it, so that is always place 0: which axis "
-    "holds the classes?",
+    "You took the largest number down the batch. There is one picture in it, so that is "
+    "always place 0: which axis holds the classes?",
     "argmax along the batch",
 )(naming(lambda probabilities: int(np.argmax(probabilities, axis=0)[0])))
 single.wrong(
-    "Your first name is right. For the second you read the row: what the network says of true ones. Here you know "
-    "what it said, and ask what is true.",
+    "Your first name is right. For the second you read the row: what the network says of "
+    "true ones. Here you know what it said, and ask what is true.",
     "row read for column",
 )(naming(line=lambda matrix, k: matrix[k]))
 single.wrong(
-    "You rescaled the picture, and the model does that itself: it takes 0..255. Scaled twice, everything is black.",
+    "You rescaled the picture, and the model does that itself: it takes 0..255. Scaled "
+    "twice, everything is black.",
     "rescaled twice",
 )(naming(prepared=lambda picture: picture[None] / 255))
 
 
 single.wrong(
-    "You handed the model a single picture, and it was promised a batch of them. What does its shape lack?",
+    "You handed the model a single picture, and it was promised a batch of them. What does "
+    "its shape lack?",
     "no axis for the batch",
 )(naming(prepared=lambda picture: picture))
 
 
-@single.wrong("Those are numbers of classes. The caller wants to read what is in the picture: where are the names?")
+@single.wrong(
+    "Those are numbers of classes. The caller wants to read what is in the picture: where "
+    "are the names?"
+)
 def numbers_instead_of_names(model, picture, class_names, matrix):
-    return tuple(class_names.index(name) for name in name_it(model, picture, class_names, matrix))
+    return tuple(
+        class_names.index(name) for name in name_it(model, picture, class_names, matrix)
+    )
 
 
 @single.wrong(
-    "Your two names are the same, because most pictures that are called so are so. Which cell should not count?"
+    "Your two names are the same, because most pictures that are called so are so. Which "
+    "cell should not count?"
 )
 def diagonal_not_left_out(model, picture, class_names, matrix):
     found = int(np.argmax(model(picture[None])[0]))
@@ -590,14 +717,18 @@ def diagonal_not_left_out(model, picture, class_names, matrix):
 
 
 @single.wrong(
-    "Your second name is the runner-up in this picture. The question is what the matrix knows of such guesses."
+    "Your second name is the runner-up in this picture. The question is what the matrix "
+    "knows of such guesses."
 )
 def second_most_probable(model, picture, class_names, matrix):
     best, second = np.argsort(np.asarray(model(picture[None]))[0])[::-1][:2]
     return class_names[best], class_names[second]
 
 
-@single.wrong("The names are right, but you wrote zeros into the matrix itself: whoever gave it to you still needs it.")
+@single.wrong(
+    "The names are right, but you wrote zeros into the matrix itself: whoever gave it to you "
+    "still needs it."
+)
 def matrix_changed(model, picture, class_names, matrix):
     names = name_it(model, picture, class_names, matrix)
     np.fill_diagonal(matrix, 0)

@@ -22,7 +22,9 @@ class Scale(keras.layers.Layer):
         self.start = start
 
     def build(self, input_shape):
-        self.scale = self.add_weight(shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.start))
+        self.scale = self.add_weight(
+            shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.start)
+        )
 
     def call(self, inputs):
         return inputs * self.scale
@@ -36,7 +38,10 @@ def observe_scale(answer):
     if not prepared:
         return
     layer.build((3, 4))
-    yield "the shapes of the weights that Keras knows after `build`, for inputs of 3 by 4", shapes(layer.weights)
+    yield (
+        "the shapes of the weights that Keras knows after `build`, for inputs of 3 by 4",
+        shapes(layer.weights),
+    )
     yield "the result of a new layer with start 2, for inputs of 0 to 11", layer(rows)
     yield "the shapes of the weights that training changes", shapes(layer.trainable_weights)
     if shapes(layer.weights) != [(4,)]:
@@ -56,13 +61,21 @@ def shapes(weights):
 
 
 scale = Exercise(
-    *(NOTEBOOK, 1, "A layer with one weight for each feature", "write a layer from `__init__`, `build` and `call`"),
+    *(
+        NOTEBOOK,
+        1,
+        "A layer with one weight for each feature",
+        "write a layer from `__init__`, `build` and `call`",
+    ),
     reference=Scale,
     observe=observe_scale,
     hints=(
-        "Three questions, three methods: what does the user decide, what waits for the shape, what is computed?",
-        "`build` is the first to know how many features there are. On which axis of `input_shape`?",
-        "`self.add_weight(shape=..., initializer=...)` makes a weight that Keras knows. Its shape holds one number.",
+        "Three questions, three methods: what does the user decide, what waits for the "
+        "shape, what is computed?",
+        "`build` is the first to know how many features there are. On which axis of "
+        "`input_shape`?",
+        "`self.add_weight(shape=..., initializer=...)` makes a weight that Keras knows. Its "
+        "shape holds one number.",
     ),
 )
 
@@ -75,20 +88,28 @@ class ScaleByOps(keras.layers.Layer):
 
     def build(self, input_shape):
         *_, features = input_shape
-        self.gain = self.add_weight(name="gain", shape=[features], initializer=self.first, trainable=True)
+        self.gain = self.add_weight(
+            name="gain", shape=[features], initializer=self.first, trainable=True
+        )
         self.built = True
 
     def call(self, inputs):
         return keras.ops.einsum("...f,f->...f", inputs, self.gain)
 
 
-def scaling(shape=lambda input_shape: (input_shape[-1],), call=lambda inputs, weight: inputs * weight, **options):
+def scaling(
+    shape=lambda input_shape: (input_shape[-1],),
+    call=lambda inputs, weight: inputs * weight,
+    **options,
+):
     """Return a layer whose weight has another shape or other options, or is used otherwise."""
 
     class Answer(Scale):
         def build(self, input_shape):
             first = keras.initializers.Constant(self.start)
-            self.scale = self.add_weight(**{"shape": shape(input_shape), "initializer": first} | options)
+            self.scale = self.add_weight(
+                **{"shape": shape(input_shape), "initializer": first} | options
+            )
 
         def call(self, inputs):
             return call(inputs, self.scale)
@@ -97,24 +118,28 @@ def scaling(shape=lambda input_shape: (input_shape[-1],), call=lambda inputs, we
 
 
 scale.wrong(
-    "You made one weight for all features together. How many numbers does the last axis have room for?",
+    "You made one weight for all features together. How many numbers does the last axis have "
+    "room for?",
     "one weight for all",
 )(scaling(lambda input_shape: ()))
 scale.wrong(
-    "Your weights have an axis for the batch. The next batch may be smaller or larger: which axis stays as it is?",
+    "Your weights have an axis for the batch. The next batch may be smaller or larger: which "
+    "axis stays as it is?",
     "a weight for each sample",
 )(scaling(lambda input_shape: input_shape))
 scale.wrong(
-    "With two axes it works, with three you have a weight for each place of a sample. The features are one axis only.",
+    "With two axes it works, with three you have a weight for each place of a sample. The "
+    "features are one axis only.",
     "a weight for each place",
 )(scaling(lambda input_shape: input_shape[1:]))
 scale.wrong(
-    "With two axes it works, with three it does not: axis 1 is then no longer the last one. From which end should you "
-    "count?",
+    "With two axes it works, with three it does not: axis 1 is then no longer the last one. "
+    "From which end should you count?",
     "axis 1 for the last axis",
 )(scaling(lambda input_shape: (input_shape[1],)))
 scale.wrong(
-    "Your weights begin at random. That is what `add_weight` does unless you tell it how they should begin.",
+    "Your weights begin at random. That is what `add_weight` does unless you tell it how "
+    "they should begin.",
     "initializer forgotten",
 )(scaling(initializer=None))
 scale.wrong(
@@ -122,11 +147,13 @@ scale.wrong(
     "start not used",
 )(scaling(initializer="ones"))
 scale.wrong(
-    "Keras knows your weight, but training will not change it. What did you tell `add_weight` about that?",
+    "Keras knows your weight, but training will not change it. What did you tell "
+    "`add_weight` about that?",
     "not trainable",
 )(scaling(trainable=False))
 scale.wrong(
-    "You added the weight, as a bias is added. Read again what the layer does with each feature.",
+    "You added the weight, as a bias is added. Read again what the layer does with each "
+    "feature.",
     "added instead of multiplied",
 )(scaling(call=lambda inputs, weight: inputs + weight))
 scale.wrong(
@@ -136,8 +163,8 @@ scale.wrong(
 
 
 @scale.wrong(
-    "Keras does not know your weight: training would not change it, and a file would not keep it. Which method of the "
-    "layer makes weights?",
+    "Keras does not know your weight: training would not change it, and a file would not "
+    "keep it. Which method of the layer makes weights?",
     "weight unknown to Keras",
 )
 class PlainTensor(Scale):
@@ -146,8 +173,8 @@ class PlainTensor(Scale):
 
 
 @scale.wrong(
-    "You make the weight while you compute. Then every call would need a new one: which method runs only once, and "
-    "knows the shape?",
+    "You make the weight while you compute. Then every call would need a new one: which "
+    "method runs only once, and knows the shape?",
     "weight made in call",
 )
 class WeightMadeInCall(keras.layers.Layer):
@@ -162,7 +189,8 @@ class WeightMadeInCall(keras.layers.Layer):
 
 
 @scale.wrong(
-    "Your `__init__` does not call that of the base class, which prepares the place where weights are kept.",
+    "Your `__init__` does not call that of the base class, which prepares the place where "
+    "weights are kept.",
     "super forgotten",
 )
 class SuperForgotten(Scale):
@@ -201,7 +229,8 @@ def watched(**options):
             return super().__call__(*arguments, **keywords)
 
         def build(self, input_shape):
-            sizes = ["?"] * (len(input_shape) - 1) + [str(input_shape[-1])]  # only the last one matters
+            # Only the last one matters.
+            sizes = ["?"] * (len(input_shape) - 1) + [str(input_shape[-1])]
             diary.append(f"build for ({', '.join(sizes)})")
             self.factor = 2
 
@@ -214,13 +243,21 @@ def watched(**options):
 
 
 around = Exercise(
-    *(NOTEBOOK, 2, "Be `__call__` yourself", "say what `layer(x)` does besides `layer.call(x)`"),
+    *(
+        NOTEBOOK,
+        2,
+        "Be `__call__` yourself",
+        "say what `layer(x)` does besides `layer.call(x)`",
+    ),
     reference=run,
     observe=observe_run,
     hints=(
-        "Three things, in this order: weights, types, arithmetic. The first is for new layers only.",
-        "`layer.built` says whether there are weights. `layer.build` wants a shape, the batch axis included.",
-        "`tf.convert_to_tensor(inputs, dtype=...)` makes a tensor of the type you ask for. The layer knows which.",
+        "Three things, in this order: weights, types, arithmetic. The first is for new "
+        "layers only.",
+        "`layer.built` says whether there are weights. `layer.build` wants a shape, the "
+        "batch axis included.",
+        "`tf.convert_to_tensor(inputs, dtype=...)` makes a tensor of the type you ask for. "
+        "The layer knows which.",
     ),
 )
 
@@ -245,7 +282,8 @@ def running(
 
 
 @around.wrong(
-    "You wrote `layer(inputs)`, which does it all: its way leads through `__call__`. The exercise is to do without.",
+    "You wrote `layer(inputs)`, which does it all: its way leads through `__call__`. The "
+    "exercise is to do without.",
     "used layer(inputs)",
 )
 def use_it(layer, inputs):
@@ -253,33 +291,41 @@ def use_it(layer, inputs):
 
 
 around.wrong(
-    "Something is missing in the layer: nobody made its weights. Which method does, and when must you call it?",
+    "Something is missing in the layer: nobody made its weights. Which method does, and when "
+    "must you call it?",
     "build forgotten",
 )(running(build=lambda layer, inputs: None))
 around.wrong(
-    "You build in every call. The second time, that would throw away what the layer has learned. How can you tell that "
-    "a layer has its weights?",
+    "You build in every call. The second time, that would throw away what the layer has "
+    "learned. How can you tell that a layer has its weights?",
     "built every time",
 )(running(build=lambda layer, inputs: layer.build(inputs.shape)))
 around.wrong(
-    "You built for one sample: an axis is missing. Layers are told the shape of the whole batch.",
+    "You built for one sample: an axis is missing. Layers are told the shape of the whole "
+    "batch.",
     "built without the batch axis",
 )(running(build=lambda layer, inputs: layer.built or layer.build(inputs.shape[1:])))
 around.wrong(
-    "The array went into `call` as it was. What arrives there after `layer(inputs)`? Look at the Reporter above.",
+    "The array went into `call` as it was. What arrives there after `layer(inputs)`? Look at "
+    "the Reporter above.",
     "array handed on",
 )(running(prepared=lambda layer, inputs: inputs))
 around.wrong(
-    "You made a tensor, but it is still float64, as NumPy made it. Which type does the layer compute in?",
+    "You made a tensor, but it is still float64, as NumPy made it. Which type does the layer "
+    "compute in?",
     "still float64",
 )(running(prepared=lambda layer, inputs: tf.convert_to_tensor(inputs)))
 around.wrong(
-    "You always make float32. That is right for most layers, not for all: ask the layer for the type it computes in.",
+    "You always make float32. That is right for most layers, not for all: ask the layer for "
+    "the type it computes in.",
     "always float32, or the type of the weights",
 )(running(prepared=lambda layer, inputs: tf.cast(inputs, "float32")))
 
 
-@around.wrong("The layer went through everything it should, and what it gave is lost. What does your function return?")
+@around.wrong(
+    "The layer went through everything it should, and what it gave is lost. What does your "
+    "function return?"
+)
 def result_not_returned(layer, inputs):
     run(layer, inputs)
 
@@ -311,7 +357,8 @@ def observe_power(answer):
     yield "the keys that are no argument of `__init__`", sorted(unknown)
     if unknown:
         return  # loading would fail
-    # The learner's class and the one above bear one name; the file is to find the one that is looked at.
+    # The learner's class and the one above bear one name; the file is to find the one that is
+    # looked at.
     ours = keras.saving.custom_object_scope({keras.saving.get_registered_name(answer): answer})
     with tempfile.TemporaryDirectory() as folder, ours:
         keras.Sequential([keras.Input((2,)), layer]).save(f"{folder}/power.keras")
@@ -320,7 +367,10 @@ def observe_power(answer):
     yield "the name after loading", loaded.name
     yield "the type it computes in after loading", loaded.compute_dtype
     yield "whether it is trainable after loading", loaded.trainable
-    yield "what the loaded layer makes of 2, saved with the exponent 3", loaded(np.array([[2.0, 2.0]]))
+    yield (
+        "what the loaded layer makes of 2, saved with the exponent 3",
+        loaded(np.array([[2.0, 2.0]])),
+    )
 
 
 saved = Exercise(
@@ -328,9 +378,12 @@ saved = Exercise(
     reference=Power,
     observe=observe_power,
     hints=(
-        "The config goes back into `__init__` when the file is loaded. What does `__init__` need to know?",
-        "The base class has a `get_config` of its own, for the name, the dtype and `trainable`. Yours adds to it.",
-        "Return one dictionary: what `super().get_config()` has, and one key more, named like the argument.",
+        "The config goes back into `__init__` when the file is loaded. What does `__init__` "
+        "need to know?",
+        "The base class has a `get_config` of its own, for the name, the dtype and "
+        "`trainable`. Yours adds to it.",
+        "Return one dictionary: what `super().get_config()` has, and one key more, named "
+        "like the argument.",
     ),
 )
 
@@ -368,7 +421,8 @@ class Renamed(keras.layers.Layer):
 
 
 @saved.wrong(
-    "You raised the exponent to the power of the inputs: 2 becomes 9 instead of 8. Which of the two stands below?",
+    "You raised the exponent to the power of the inputs: 2 becomes 9 instead of 8. Which of "
+    "the two stands below?",
     "base and exponent swapped",
 )
 class BaseAndExponentSwapped(Power):
@@ -377,25 +431,28 @@ class BaseAndExponentSwapped(Power):
 
 
 saved.wrong(
-    "It loads without a word, and with the default exponent: your config does not say what the user decided.",
+    "It loads without a word, and with the default exponent: your config does not say what "
+    "the user decided.",
     "exponent forgotten",
 )(keeping(base))
 saved.wrong(
-    "The exponent survives, and all that Keras noted by itself is lost: name, dtype, `trainable`. Who has that "
-    "dictionary?",
+    "The exponent survives, and all that Keras noted by itself is lost: name, dtype, "
+    "`trainable`. Who has that dictionary?",
     "base class forgotten",
 )(keeping(lambda self: {"exponent": self.exponent}))
 saved.wrong(
-    "Your config has a key that `__init__` does not know. Loading hands every key back as an argument: compare them.",
+    "Your config has a key that `__init__` does not know. Loading hands every key back as an "
+    "argument: compare them.",
     "key named otherwise",
 )(keeping(lambda self: {**base(self), "power": self.exponent}))
 saved.wrong(
-    "You wrote down name and dtype yourself. A dtype policy is more than the type of the weights, and `trainable` is "
-    "missing: the base class writes all of them.",
+    "You wrote down name and dtype yourself. A dtype policy is more than the type of the "
+    "weights, and `trainable` is missing: the base class writes all of them.",
     "name and dtype by hand",
 )(keeping(lambda self: {"name": self.name, "dtype": self.dtype, "exponent": self.exponent}))
 saved.wrong(
-    "`get_config` gives nothing back. A dictionary that is changed and not returned is gone when the method ends.",
+    "`get_config` gives nothing back. A dictionary that is changed and not returned is gone "
+    "when the method ends.",
     "config not returned",
 )(keeping(lambda self: by_update(self) and None))
 
@@ -420,7 +477,13 @@ def observe_dropout(answer):
     ones = np.ones((20, 1000), "float32")
 
     def compared(result):
-        return result if result is None else "unchanged" if np.array_equal(result, ones) else "changed"
+        return (
+            result
+            if result is None
+            else "unchanged"
+            if np.array_equal(result, ones)
+            else "changed"
+        )
 
     layer = answer(0.2, seed=1)
     yield "what becomes of the inputs at work", compared(layer(ones, training=False))
@@ -430,14 +493,28 @@ def observe_dropout(answer):
     if getattr(first, "shape", None) != ones.shape:
         return
     first = np.asarray(first)
-    yield "the share of zeros in training with rate 0.2, to one decimal", round(np.mean(first == 0).item(), 1)
+    yield (
+        "the share of zeros in training with rate 0.2, to one decimal",
+        round(np.mean(first == 0).item(), 1),
+    )
     yield "what a 1 that is left becomes, with rate 0.2", first.max()
     yield "whether each sample loses numbers of its own", not np.array_equal(first[0], first[1])
-    yield "whether the next call draws anew", not np.array_equal(layer(ones, training=True), first)
+    yield (
+        "whether the next call draws anew",
+        not np.array_equal(layer(ones, training=True), first),
+    )
     twin = answer(0.2, seed=1)
-    yield "whether a second layer with the same seed draws the same", np.array_equal(twin(ones, training=True), first)
-    step = tf.function(lambda inputs: layer(inputs, training=True)).get_concrete_function(tf.TensorSpec(ones.shape))
-    yield "whether a compiled step draws anew", not np.array_equal(step(tf.constant(ones)), step(tf.constant(ones)))
+    yield (
+        "whether a second layer with the same seed draws the same",
+        np.array_equal(twin(ones, training=True), first),
+    )
+    step = tf.function(lambda inputs: layer(inputs, training=True)).get_concrete_function(
+        tf.TensorSpec(ones.shape)
+    )
+    yield (
+        "whether a compiled step draws anew",
+        not np.array_equal(step(tf.constant(ones)), step(tf.constant(ones))),
+    )
 
 
 dropout = Exercise(
@@ -446,8 +523,10 @@ dropout = Exercise(
     observe=observe_dropout,
     hints=(
         "First the quiet half: what should come back when the network is at work?",
-        "In training draw one number for each input, and compare it with the rate. How often is it below 0.2?",
-        "Draw with the layer's own seed generator. `keras.ops.where` picks between two values, number by number.",
+        "In training draw one number for each input, and compare it with the rate. How often "
+        "is it below 0.2?",
+        "Draw with the layer's own seed generator. `keras.ops.where` picks between two "
+        "values, number by number.",
     ),
 )
 
@@ -464,7 +543,11 @@ class ByMultiplying(CustomDropout):
 @dropout.right
 class ByKeras(CustomDropout):
     def call(self, inputs, training=False):
-        return keras.random.dropout(inputs, self.rate, seed=self.seed_generator) if training else inputs
+        return (
+            keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
+            if training
+            else inputs
+        )
 
 
 def dropping(
@@ -485,13 +568,15 @@ def dropping(
 
 
 dropout.wrong(
-    "Your layer drops numbers at work, too. Who tells it whether it is training, and where do you ask?",
+    "Your layer drops numbers at work, too. Who tells it whether it is training, and where "
+    "do you ask?",
     "training not asked",
 )(dropping(at_work=lambda layer, inputs, dropped: dropped))
 
 
 @dropout.wrong(
-    "Your layer drops at work and rests in training. Look at your `if`: which of the two is the quiet one?",
+    "Your layer drops at work and rests in training. Look at your `if`: which of the two is "
+    "the quiet one?",
     "training turned round",
 )
 class TrainingTurnedRound(CustomDropout):
@@ -504,32 +589,48 @@ dropout.wrong(
     "share turned round",
 )(dropping(kept=lambda layer, draws: draws < layer.rate))
 dropout.wrong(
-    "The zeros are right, but what is left is as it was, so the mean falls. By how much must the others grow?",
+    "The zeros are right, but what is left is as it was, so the mean falls. By how much must "
+    "the others grow?",
     "not divided",
 )(dropping(left=lambda layer, inputs: inputs))
 dropout.wrong(
-    "You divided by the rate. With rate 0.2, which share of the numbers has to stand in for all?",
+    "You divided by the rate. With rate 0.2, which share of the numbers has to stand in for "
+    "all?",
     "divided by the rate",
 )(dropping(left=lambda layer, inputs: inputs / layer.rate))
 dropout.wrong(
-    "You make numbers smaller at work instead of larger in training. The means agree then, too, but the exercise wants "
-    "a layer that does nothing at work.",
+    "You make numbers smaller at work instead of larger in training. The means agree then, "
+    "too, but the exercise wants a layer that does nothing at work.",
     "made smaller at work",
-)(dropping(left=lambda layer, inputs: inputs, at_work=lambda layer, inputs, dropped: inputs * (1 - layer.rate)))
+)(
+    dropping(
+        left=lambda layer, inputs: inputs,
+        at_work=lambda layer, inputs, dropped: inputs * (1 - layer.rate),
+    )
+)
 dropout.wrong(
-    "All samples lose the same numbers. Which shape did you draw, and which shape has the batch?",
+    "All samples lose the same numbers. Which shape did you draw, and which shape has the "
+    "batch?",
     "one draw for all samples",
-)(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape[1:], seed=layer.seed_generator)))
+)(
+    dropping(
+        draws=lambda layer, inputs: keras.random.uniform(
+            inputs.shape[1:], seed=layer.seed_generator
+        )
+    )
+)
 dropout.wrong(
-    "Every call loses the same numbers. A seed that is a number draws the same for ever: what moves on at each draw?",
+    "Every call loses the same numbers. A seed that is a number draws the same for ever: "
+    "what moves on at each draw?",
     "the same draw for ever",
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape, seed=1)))
 dropout.wrong(
-    "Your layer ignores its own seed, so nobody can repeat a run. What did `__init__` make of the seed?",
+    "Your layer ignores its own seed, so nobody can repeat a run. What did `__init__` make "
+    "of the seed?",
     "seed not used",
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape)))
 dropout.wrong(
-    "NumPy drew. It ignores the layer's seed, and in a compiled step its one draw becomes a constant: the lesson's "
-    "NumPyNoise did the same.",
+    "NumPy drew. It ignores the layer's seed, and in a compiled step its one draw becomes a "
+    "constant: the lesson's NumPyNoise did the same.",
     "drawn by NumPy",
 )(dropping(draws=lambda layer, inputs: np.random.uniform(size=inputs.shape).astype("float32")))

@@ -22,7 +22,9 @@ class PinballLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         error = y_true - y_pred
-        return ops.mean(ops.maximum(self.quantile * error, (self.quantile - 1) * error), axis=-1)
+        return ops.mean(
+            ops.maximum(self.quantile * error, (self.quantile - 1) * error), axis=-1
+        )
 
     def get_config(self):
         return {**super().get_config(), "quantile": self.quantile}
@@ -30,12 +32,18 @@ class PinballLoss(keras.losses.Loss):
 
 def observe_pinball(answer):
     loss = answer(0.9, name="p90", reduction="sum")
-    labels, guesses = tf.constant([[2.0, 2.0], [0.0, 3.0]]), tf.constant([[0.0, 1.0], [2.0, 0.0]])
+    labels, guesses = (
+        tf.constant([[2.0, 2.0], [0.0, 3.0]]),
+        tf.constant([[0.0, 1.0], [2.0, 0.0]]),
+    )
     first = loss.call(labels[:1, :1], guesses[:1, :1])
     yield "the loss of one sample, label 2 and prediction 0", first
     if first is None:
         return
-    yield "the loss of one sample, label 0 and prediction 2", loss.call(labels[1:, :1], guesses[1:, :1])
+    yield (
+        "the loss of one sample, label 0 and prediction 2",
+        loss.call(labels[1:, :1], guesses[1:, :1]),
+    )
     yield "the losses of two samples with two values each", loss.call(labels, guesses)
     cube = tf.reshape(tf.range(12.0), (2, 3, 2))
     yield "the losses of labels with the shape (2, 3, 2)", loss.call(cube, cube[::-1])
@@ -51,17 +59,28 @@ def observe_pinball(answer):
     yield "the quantile that comes back, saved as 0.9", again.quantile
     yield "the name that comes back", again.name
     yield "the reduction that comes back", again.reduction
-    yield "the loss of both samples with the weights 1 and 0", again(labels, guesses, np.array([1.0, 0.0], "float32"))
+    yield (
+        "the loss of both samples with the weights 1 and 0",
+        again(labels, guesses, np.array([1.0, 0.0], "float32")),
+    )
 
 
 pinball = Exercise(
-    *(NOTEBOOK, 1, "A loss that prefers one side", "write a loss that is saved with its settings"),
+    *(
+        NOTEBOOK,
+        1,
+        "A loss that prefers one side",
+        "write a loss that is saved with its settings",
+    ),
     reference=PinballLoss,
     observe=observe_pinball,
     hints=(
-        "Begin with e, the label minus the prediction. For which sign of e is which of the two lines the larger one?",
-        "`ops.where` or `ops.maximum` gives each number an answer of its own. The mean comes last, over one axis.",
-        "The config is that of the base class and one key more, named like the argument of `__init__`.",
+        "Begin with e, the label minus the prediction. For which sign of e is which of the "
+        "two lines the larger one?",
+        "`ops.where` or `ops.maximum` gives each number an answer of its own. The mean comes "
+        "last, over one axis.",
+        "The config is that of the base class and one key more, named like the argument of "
+        "`__init__`.",
     ),
 )
 
@@ -99,44 +118,53 @@ def pinballs(
 
 
 pinball.wrong(
-    "The two sides are swapped: your loss minds too much more than too little. Which of the two is e taken from?",
+    "The two sides are swapped: your loss minds too much more than too little. Which of the "
+    "two is e taken from?",
     "prediction minus label",
 )(pinballs(error=lambda y_true, y_pred: y_pred - y_true))
 pinball.wrong(
-    "Where e is negative, your loss is negative, too: a bad guess is rewarded. Look at the sign of the second factor.",
+    "Where e is negative, your loss is negative, too: a bad guess is rewarded. Look at the "
+    "sign of the second factor.",
     "a negative loss",
 )(pinballs(cost=lambda q, error: ops.where(error > 0, q * error, (1 - q) * error)))
 pinball.wrong(
-    "You took the size of the error, so both sides cost the same. What should 0.9 make different?",
+    "You took the size of the error, so both sides cost the same. What should 0.9 make "
+    "different?",
     "both sides alike",
 )(pinballs(cost=lambda q, error: q * ops.abs(error)))
 pinball.wrong(
-    "You took the mean over everything. Sample weights come after `call`: how many numbers do they need from it?",
+    "You took the mean over everything. Sample weights come after `call`: how many numbers "
+    "do they need from it?",
     "mean over the batch, too",
 )(pinballs(mean=ops.mean))
 pinball.wrong(
-    "You took the mean over axis 0, which is the batch: it mixes the samples. Which axis belongs to one sample?",
+    "You took the mean over axis 0, which is the batch: it mixes the samples. Which axis "
+    "belongs to one sample?",
     "mean over the batch axis",
 )(pinballs(mean=lambda cost: ops.mean(cost, axis=0)))
 pinball.wrong(
-    "With two axes it works, with three it does not: axis 1 is not always the last. From which end should you count?",
+    "With two axes it works, with three it does not: axis 1 is not always the last. From "
+    "which end should you count?",
     "axis 1 for the last axis",
 )(pinballs(mean=lambda cost: ops.mean(cost, axis=min(1, len(cost.shape) - 1))))
 pinball.wrong(
-    "You took no mean: one cost for each value comes back. How many numbers should a sample give?",
+    "You took no mean: one cost for each value comes back. How many numbers should a sample "
+    "give?",
     "mean forgotten",
 )(pinballs(mean=lambda cost: cost))
 pinball.wrong(
-    "You added the values of a sample up. A sample with more values would then cost more: what was asked for?",
+    "You added the values of a sample up. A sample with more values would then cost more: "
+    "what was asked for?",
     "sum for mean",
 )(pinballs(mean=lambda cost: ops.sum(cost, axis=-1)))
 pinball.wrong(
-    "An `if` asks one question, and here each number of the tensor needs an answer of its own. How did the Huber loss "
-    "decide?",
+    "An `if` asks one question, and here each number of the tensor needs an answer of its "
+    "own. How did the Huber loss decide?",
     "if for a whole tensor",
 )(pinballs(cost=lambda q, error: q * error if error > 0 else (q - 1) * error))
 pinball.wrong(
-    "The loss comes back with the default quantile: your config does not say what the user decided.",
+    "The loss comes back with the default quantile: your config does not say what the user "
+    "decided.",
     "quantile not in the config",
 )(pinballs(config=lambda self, base: base))
 pinball.wrong(
@@ -163,12 +191,21 @@ def observe_pieces(answer):
     yield "the keys of the dictionary, sorted", names
     if names != ["activation", "constraint", "initializer", "regularizer"]:
         return
-    outputs, weights = tf.constant([-2.0, -0.5, 0.5, 3.0]), tf.constant([[1.0, -2.0], [3.0, 0.25]])
+    outputs, weights = (
+        tf.constant([-2.0, -0.5, 0.5, 3.0]),
+        tf.constant([[1.0, -2.0], [3.0, 0.25]]),
+    )
     yield "the activation of [-2, -0.5, 0.5, 3]", made["activation"](outputs)
-    yield "the first weights for 4 inputs and 2 units", made["initializer"]((4, 2), dtype="float32")
+    yield (
+        "the first weights for 4 inputs and 2 units",
+        made["initializer"]((4, 2), dtype="float32"),
+    )
     half = made["initializer"]((4, 2), dtype="float16")
     yield "the type of the first weights, asked for float16", getattr(half, "dtype", half)
-    yield "the penalty for the weights [[1, -2], [3, 0.25]] with strength 0.1", made["regularizer"](weights)
+    yield (
+        "the penalty for the weights [[1, -2], [3, 0.25]] with strength 0.1",
+        made["regularizer"](weights),
+    )
     yield "the weights [[1, -2], [3, 0.25]] kept from -1 to 0.5", made["constraint"](weights)
     other = answer(2.0, 0.0, 2.0)
     yield "the penalty for the same weights with strength 2", other["regularizer"](weights)
@@ -183,9 +220,10 @@ pieces = Exercise(
     observe=observe_pieces,
     hints=(
         "Go through the table row by row: what does the piece get, and what must it give back?",
-        "Two of them give back as many numbers as they get. One gets no numbers at all, only a shape and a type.",
-        "`ops.maximum`, `ops.full`, `ops.sum` and `ops.clip` are all you need. The first number of a kernel's shape is "
-        "that of the inputs.",
+        "Two of them give back as many numbers as they get. One gets no numbers at all, only "
+        "a shape and a type.",
+        "`ops.maximum`, `ops.full`, `ops.sum` and `ops.clip` are all you need. The first "
+        "number of a kernel's shape is that of the inputs.",
     ),
 )
 
@@ -216,60 +254,95 @@ def with_piece(name, piece):
 
 
 pieces.wrong(
-    "You squared first. A square is never negative, so nothing is left for the zero: -2 comes out as 4.",
+    "You squared first. A square is never negative, so nothing is left for the zero: -2 "
+    "comes out as 4.",
     "squared before ReLU",
 )(with_piece("activation", lambda *_: lambda outputs: ops.maximum(outputs**2, 0)))
 pieces.wrong(
-    "Your activation computes in NumPy, and no gradient finds its way back through that. Which `ops` do the same?",
+    "Your activation computes in NumPy, and no gradient finds its way back through that. "
+    "Which `ops` do the same?",
     "activation in NumPy",
 )(with_piece("activation", lambda *_: lambda outputs: np.maximum(outputs, 0) ** 2))
 pieces.wrong(
-    "You divided by the number of units. A kernel has the shape (inputs, units): which of them are added up in a unit?",
+    "You divided by the number of units. A kernel has the shape (inputs, units): which of "
+    "them are added up in a unit?",
     "one over the units",
-)(with_piece("initializer", lambda *_: lambda shape, dtype=None: ops.full(shape, 1 / shape[-1], dtype=dtype)))
+)(
+    with_piece(
+        "initializer",
+        lambda *_: lambda shape, dtype=None: ops.full(shape, 1 / shape[-1], dtype=dtype),
+    )
+)
 pieces.wrong(
-    "Your initializer takes a shape only. A layer also says which type it wants: look at `half_normal` above.",
+    "Your initializer takes a shape only. A layer also says which type it wants: look at "
+    "`half_normal` above.",
     "initializer without dtype",
 )(with_piece("initializer", lambda *_: lambda shape: ops.full(shape, 1 / shape[0])))
 pieces.wrong(
-    "Your initializer takes a type and does not use it: the layer asked for float16 and gets another one.",
+    "Your initializer takes a type and does not use it: the layer asked for float16 and gets "
+    "another one.",
     "dtype not used",
-)(with_piece("initializer", lambda *_: lambda shape, dtype=None: ops.full(shape, 1 / shape[0], dtype="float32")))
+)(
+    with_piece(
+        "initializer",
+        lambda *_: lambda shape, dtype=None: ops.full(shape, 1 / shape[0], dtype="float32"),
+    )
+)
 pieces.wrong(
-    "Your penalty has a number for each weight. It will be added to the loss: how many numbers can it be?",
+    "Your penalty has a number for each weight. It will be added to the loss: how many "
+    "numbers can it be?",
     "a penalty for each weight",
 )(with_piece("regularizer", lambda strength, *_: lambda weights: strength * weights**2))
 pieces.wrong(
-    "You took the mean of the squares. Then a large layer pays no more than a small one: read again what is asked.",
+    "You took the mean of the squares. Then a large layer pays no more than a small one: "
+    "read again what is asked.",
     "mean for sum",
-)(with_piece("regularizer", lambda strength, *_: lambda weights: strength * ops.mean(weights**2)))
+)(
+    with_piece(
+        "regularizer", lambda strength, *_: lambda weights: strength * ops.mean(weights**2)
+    )
+)
 pieces.wrong(
     "Your penalty is the same for every strength. Where should that number come in?",
     "strength not used",
 )(with_piece("regularizer", lambda strength, *_: lambda weights: ops.sum(weights**2)))
 pieces.wrong(
-    "All weights come out alike: your minimum and maximum are at the wrong ends. Follow a weight of 0 through both.",
+    "All weights come out alike: your minimum and maximum are at the wrong ends. Follow a "
+    "weight of 0 through both.",
     "ends mixed up",
-)(with_piece("constraint", lambda _, low, high: lambda weights: ops.maximum(ops.minimum(weights, low), high)))
+)(
+    with_piece(
+        "constraint",
+        lambda _, low, high: lambda weights: ops.maximum(ops.minimum(weights, low), high),
+    )
+)
 pieces.wrong(
-    "Your constraint holds one end only. Where does a weight go that is too small, and where one that is too large?",
+    "Your constraint holds one end only. Where does a weight go that is too small, and where "
+    "one that is too large?",
     "one end only",
 )(with_piece("constraint", lambda _, low, high: lambda weights: ops.minimum(weights, high)))
 pieces.wrong(
-    "Weights outside become 0 in your constraint. Is that the allowed number that is nearest to them?",
+    "Weights outside become 0 in your constraint. Is that the allowed number that is nearest "
+    "to them?",
     "outside set to zero",
 )(
     with_piece(
         "constraint",
-        lambda _, low, high: lambda weights: ops.where((weights < low) | (weights > high), 0.0, weights),
+        lambda _, low, high: (
+            lambda weights: ops.where((weights < low) | (weights > high), 0.0, weights)
+        ),
     )
 )
 pieces.wrong(
-    "Your constraint gives back one number, as a penalty does. What does a layer do with what a constraint returns?",
+    "Your constraint gives back one number, as a penalty does. What does a layer do with "
+    "what a constraint returns?",
     "penalty for constraint",
 )(
     with_piece(
-        "constraint", lambda _, low, high: lambda weights: ops.sum(ops.relu(weights - high) + ops.relu(low - weights))
+        "constraint",
+        lambda _, low, high: (
+            lambda weights: ops.sum(ops.relu(weights - high) + ops.relu(low - weights))
+        ),
     )
 )
 
@@ -303,7 +376,10 @@ def observe_within(answer):
     fresh = metric.result()
     yield "the errors 0.125, -0.5 and -3 with the tolerance 0.5", fed(0.125, -0.5, -3)
     yield "all so far, after a second batch with the error 9", fed(9)
-    yield "all so far, after a third batch with the errors [[0, 0], [0, 9]]", fed([0, 0], [0, 9])
+    yield (
+        "all so far, after a third batch with the errors [[0, 0], [0, 9]]",
+        fed([0, 0], [0, 9]),
+    )
     yield "the result asked for once more", metric.result()
     metric.reset_state()
     yield "the errors 0, 9 and 9 after reset_state", fed(0, 9, 9)
@@ -317,11 +393,16 @@ within = Exercise(
     "write a streaming metric, and say what a loss must have that a metric need not",
     reference=Within,
     observe=observe_within,
-    praise="As a loss it would not do: a count of hits is flat nearly everywhere, so no gradient leads anywhere.",
+    praise=(
+        "As a loss it would not do: a count of hits is flat nearly everywhere, so no gradient "
+        "leads anywhere."
+    ),
     hints=(
         "Two things are to be remembered between batches. Both have their variable already.",
-        "A comparison gives True and False. `ops.cast` makes numbers of them, and their sum is the number of hits.",
-        "Add to the variables with `assign_add`, and divide only in `result`. `ops.divide_no_nan` is 0 for 0 / 0.",
+        "A comparison gives True and False. `ops.cast` makes numbers of them, and their sum "
+        "is the number of hits.",
+        "Add to the variables with `assign_add`, and divide only in `result`. "
+        "`ops.divide_no_nan` is 0 for 0 / 0.",
     ),
 )
 
@@ -329,7 +410,10 @@ within = Exercise(
 @within.right
 class WithinInSteps(Within):
     def update_state(self, y_true, y_pred, sample_weight=None):
-        far = tf.math.abs(tf.subtract(tf.cast(y_true, "float32"), tf.cast(y_pred, "float32"))) > self.tolerance
+        far = (
+            tf.math.abs(tf.subtract(tf.cast(y_true, "float32"), tf.cast(y_pred, "float32")))
+            > self.tolerance
+        )
         self.hits.assign(self.hits + tf.reduce_sum(tf.where(far, 0.0, 1.0)))
         self.count.assign(self.count + tf.cast(tf.size(far), "float32"))
 
@@ -367,20 +451,34 @@ within.wrong(
     "earlier batches forgotten",
 )(counting(add=lambda variable, number: variable.assign(number)))
 within.wrong(
-    "A batch of one has as much say as a batch of three: you took a mean of means. Which two numbers should stream?",
+    "A batch of one has as much say as a batch of three: you took a mean of means. Which two "
+    "numbers should stream?",
     "mean of the batches' means",
 )(counting(total=ops.mean, size=lambda found: 1))
 within.wrong(
-    "An error of exactly the tolerance does not count in your metric. What does *at most* say about the border?",
+    "An error of exactly the tolerance does not count in your metric. What does *at most* "
+    "say about the border?",
     "border left out",
-)(counting(hits=lambda metric, y_true, y_pred: ops.cast(ops.abs(y_pred - y_true) < metric.tolerance, "float32")))
+)(
+    counting(
+        hits=lambda metric, y_true, y_pred: ops.cast(
+            ops.abs(y_pred - y_true) < metric.tolerance, "float32"
+        )
+    )
+)
 within.wrong(
     "An error of -3 is within 0.5 for you, because it is smaller. How far away is it?",
     "size of the error forgotten",
-)(counting(hits=lambda metric, y_true, y_pred: ops.cast(y_pred - y_true <= metric.tolerance, "float32")))
+)(
+    counting(
+        hits=lambda metric, y_true, y_pred: ops.cast(
+            y_pred - y_true <= metric.tolerance, "float32"
+        )
+    )
+)
 within.wrong(
-    "You counted samples, and the share is of predictions: a batch with the shape (2, 2) has four. You may even get "
-    "more than 1.",
+    "You counted samples, and the share is of predictions: a batch with the shape (2, 2) has "
+    "four. You may even get more than 1.",
     "rows counted",
 )(counting(size=lambda found: found.shape[0]))
 within.wrong(
@@ -388,14 +486,15 @@ within.wrong(
     "not divided",
 )(counting(share=lambda hits, count: hits + 0))
 within.wrong(
-    "Before the first batch your result is not a number: 0 divided by 0. What should a share be then?",
+    "Before the first batch your result is not a number: 0 divided by 0. What should a share "
+    "be then?",
     "divided by zero",
 )(counting(share=lambda hits, count: hits / count))
 
 
 @within.wrong(
-    "`self.hits = ...` puts a new thing in the variable's place. `reset_state` then empties the variable, not your "
-    "thing: which method changes a variable itself?",
+    "`self.hits = ...` puts a new thing in the variable's place. `reset_state` then empties "
+    "the variable, not your thing: which method changes a variable itself?",
     "variables replaced",
 )
 class VariablesReplaced(Within):
@@ -422,8 +521,14 @@ def observe_descend(answer):
         return tf.reduce_sum((position - list(bottom)) ** 2)
 
     place = tf.Variable([0.0, 0.0])
-    yield "the list after no step at all", answer(lambda p: tf.stack([bowl(p, 1.0, -2.0)]), place, 0.1, 0)
-    yield "the losses of one step, of one loss", answer(lambda p: tf.stack([bowl(p, 1.0, -2.0)]), place, 0.1, 1)
+    yield (
+        "the list after no step at all",
+        answer(lambda p: tf.stack([bowl(p, 1.0, -2.0)]), place, 0.1, 0),
+    )
+    yield (
+        "the losses of one step, of one loss",
+        answer(lambda p: tf.stack([bowl(p, 1.0, -2.0)]), place, 0.1, 1),
+    )
     yield "where the variable is after this step", place
     place = tf.Variable([0.0, 0.0])
     both = answer(lambda p: tf.stack([bowl(p, 1.0, -2.0), bowl(p, -3.0, 1.0)]), place, 0.1, 3)
@@ -436,9 +541,12 @@ downhill = Exercise(
     reference=descend,
     observe=observe_descend,
     hints=(
-        "What the gradient is asked of must be computed while the tape records. Where do you pick the largest loss?",
-        "Inside the block: the losses, and the largest of them. Behind it: note the loss, ask for the gradient, step.",
-        "`tf.reduce_max` picks, `assign_sub` changes a variable in place. Each step needs a tape of its own.",
+        "What the gradient is asked of must be computed while the tape records. Where do you "
+        "pick the largest loss?",
+        "Inside the block: the losses, and the largest of them. Behind it: note the loss, "
+        "ask for the gradient, step.",
+        "`tf.reduce_max` picks, `assign_sub` changes a variable in place. Each step needs a "
+        "tape of its own.",
     ),
 )
 
@@ -476,7 +584,8 @@ def walking(
 
 
 downhill.wrong(
-    "You asked for the gradient of the whole vector, and the tape added its rows up. Which loss is to fall?",
+    "You asked for the gradient of the whole vector, and the tape added its rows up. Which "
+    "loss is to fall?",
     "gradient of the sum",
 )(walking(part=lambda found: found))
 downhill.wrong(
@@ -488,7 +597,8 @@ downhill.wrong(
     "smallest for largest",
 )(walking(part=tf.reduce_min))
 downhill.wrong(
-    "You walk uphill: the losses grow. The gradient points to where the loss grows. Look at your sign.",
+    "You walk uphill: the losses grow. The gradient points to where the loss grows. Look at "
+    "your sign.",
     "walked uphill",
 )(walking(change=lambda variable, rate, slope: variable.assign_add(rate * slope)))
 downhill.wrong(
@@ -500,17 +610,20 @@ downhill.wrong(
     "assigned for moved",
 )(walking(change=lambda variable, rate, slope: variable.assign(-rate * slope)))
 downhill.wrong(
-    "The variable stays where it was: you computed its next place and put it nowhere. Who changes it in place?",
+    "The variable stays where it was: you computed its next place and put it nowhere. Who "
+    "changes it in place?",
     "variable never moved",
 )(walking(change=lambda variable, rate, slope: variable - rate * slope))
 downhill.wrong(
-    "The way is right, and you noted all losses of each step added up. Which one is to be noted?",
+    "The way is right, and you noted all losses of each step added up. Which one is to be "
+    "noted?",
     "sum noted",
 )(walking(noted=tf.reduce_sum))
 
 
 @downhill.wrong(
-    "The gradient is None: what you asked about was computed when the tape had stopped. What belongs into its block?",
+    "The gradient is None: what you asked about was computed when the tape had stopped. What "
+    "belongs into its block?",
     "computed outside the tape",
 )
 def computed_outside(function, variable, rate, steps):
@@ -525,7 +638,8 @@ def computed_outside(function, variable, rate, steps):
 
 
 @downhill.wrong(
-    "One tape cannot be asked twice, and it would record all steps together. When should a new recording begin?",
+    "One tape cannot be asked twice, and it would record all steps together. When should a "
+    "new recording begin?",
     "one tape for all steps",
 )
 def one_tape(function, variable, rate, steps):
@@ -539,7 +653,8 @@ def one_tape(function, variable, rate, steps):
 
 
 @downhill.wrong(
-    "`variable = ...` gives the name to a new tensor. The variable stays where it was, and no tape follows the tensor.",
+    "`variable = ...` gives the name to a new tensor. The variable stays where it was, and "
+    "no tape follows the tensor.",
     "variable replaced by a tensor",
 )
 def name_given_away(function, variable, rate, steps):
@@ -552,7 +667,9 @@ def name_given_away(function, variable, rate, steps):
     return seen
 
 
-@downhill.wrong("You noted each loss after its step. Which loss belongs to the place where a step begins?")
+@downhill.wrong(
+    "You noted each loss after its step. Which loss belongs to the place where a step begins?"
+)
 def noted_after_the_step(function, variable, rate, steps):
     seen = []
     for _ in range(steps):
@@ -563,7 +680,8 @@ def noted_after_the_step(function, variable, rate, steps):
 
 # Exercise 5
 
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # as in the notebook
+# As in the notebook.
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def accumulated_step(model, optimizer, x, y):
@@ -596,7 +714,10 @@ def observe_step(answer):
         batches.clear()
         return optimizer
 
-    x, y = tf.constant(np.linspace(-1, 2, 16, dtype="float32").reshape(8, 2)), tf.constant([0, 1, 2, 0, 2, 2, 1, 1])
+    x, y = (
+        tf.constant(np.linspace(-1, 2, 16, dtype="float32").reshape(8, 2)),
+        tf.constant([0, 1, 2, 0, 2, 2, 1, 1]),
+    )
     optimizer = ready()
     answer(model, optimizer, x, y)
     kernel, bias = model.get_weights()
@@ -604,22 +725,34 @@ def observe_step(answer):
     yield "the number of steps of the optimizer", int(optimizer.iterations)
     yield "the kernel after the step", kernel
     yield "the bias after the step", bias
-    if not np.allclose(kernel, [[0.403, -0.728, 0.775], [-0.079, 1.974, -0.546]], atol=1e-3):  # as of the whole batch
+    if not np.allclose(
+        kernel, [[0.403, -0.728, 0.775], [-0.079, 1.974, -0.546]], atol=1e-3
+    ):  # as of the whole batch
         return  # one thing at a time
     optimizer = ready()
     compiled = tf.function(lambda x, y: answer(model, optimizer, x, y))
-    compiled.get_concrete_function(tf.TensorSpec(x.shape), tf.TensorSpec(y.shape, y.dtype))(x, y)
+    compiled.get_concrete_function(tf.TensorSpec(x.shape), tf.TensorSpec(y.shape, y.dtype))(
+        x, y
+    )
     yield "the kernel after a compiled step", model.get_weights()[0]
 
 
 halves = Exercise(
-    *(NOTEBOOK, 5, "Half a batch at a time", "write a training step that equals `fit`, and compile it"),
+    *(
+        NOTEBOOK,
+        5,
+        "Half a batch at a time",
+        "write a training step that equals `fit`, and compile it",
+    ),
     reference=accumulated_step,
     observe=observe_step,
     hints=(
-        "Begin with `train_step` above. Which of its lines happen for each half, and which once?",
-        "For each half: a tape, a prediction, the loss with penalties, the gradients. Keep both lists of gradients.",
-        "`zip` pairs the two gradients of each weight. Their means go to the optimizer, in one call of `apply`.",
+        "Begin with `train_step` above. Which of its lines happen for each half, and which "
+        "once?",
+        "For each half: a tape, a prediction, the loss with penalties, the gradients. Keep "
+        "both lists of gradients.",
+        "`zip` pairs the two gradients of each weight. Their means go to the optimizer, in "
+        "one call of `apply`.",
     ),
 )
 
@@ -630,7 +763,9 @@ def with_split(model, optimizer, x, y):
     for x_half, y_half in zip(tf.split(x, 2), tf.split(y, 2)):
         with tf.GradientTape() as tape:
             logits = model(x_half, training=True)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y_half, logits))
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(y_half, logits)
+            )
             loss = tf.add_n([loss, *model.losses]) / 2
         gradients = tape.gradient(loss, model.trainable_variables)
         totals = [total + gradient for total, gradient in zip(totals, gradients)]
@@ -657,20 +792,23 @@ def stepping(
 
 
 halves.wrong(
-    "You added the gradients of the halves. Each is that of a mean already: compare your step with that of the whole "
-    "batch, which is half as long.",
+    "You added the gradients of the halves. Each is that of a mean already: compare your "
+    "step with that of the whole batch, which is half as long.",
     "sum for mean",
 )(stepping(joined=lambda gradients: [sum(pair) for pair in zip(*gradients)]))
 halves.wrong(
-    "Only the second half counts: its gradients took the place of those of the first. Where do you keep them?",
+    "Only the second half counts: its gradients took the place of those of the first. Where "
+    "do you keep them?",
     "first half lost",
 )(stepping(joined=lambda gradients: gradients[-1]))
 halves.wrong(
-    "You gave the model the whole batch at once, and that is what does not fit into the memory.",
+    "You gave the model the whole batch at once, and that is what does not fit into the "
+    "memory.",
     "whole batch at once",
 )(stepping(parts=lambda half: (slice(None),)))
 halves.wrong(
-    "The penalties are missing. Nothing complains, the loss even looks better: what does the model add to it?",
+    "The penalties are missing. Nothing complains, the loss even looks better: what does the "
+    "model add to it?",
     "penalties forgotten",
 )(stepping(loss=lambda model, x, y: cross_entropy(y, model(x, training=True))))
 halves.wrong(
@@ -678,24 +816,33 @@ halves.wrong(
     "training forgotten",
 )(stepping(loss=lambda model, x, y: cross_entropy(y, model(x)) + sum(model.losses)))
 halves.wrong(
-    "The loss took the model's scores for probabilities. Look at how `cross_entropy` was made, and use that one.",
+    "The loss took the model's scores for probabilities. Look at how `cross_entropy` was "
+    "made, and use that one.",
     "from_logits forgotten",
 )(
     stepping(
         loss=lambda model, x, y: (
-            ops.mean(keras.losses.sparse_categorical_crossentropy(y, model(x, training=True))) + sum(model.losses)
+            ops.mean(keras.losses.sparse_categorical_crossentropy(y, model(x, training=True)))
+            + sum(model.losses)
         )
     )
 )
 halves.wrong(
-    "By hand it works, as a graph it does not: a graph is written down before there are values. Which line wants one?",
+    "By hand it works, as a graph it does not: a graph is written down before there are "
+    "values. Which line wants one?",
     "value asked for in a graph",
-)(stepping(joined=lambda gradients: [(first + second).numpy() / 2 for first, second in zip(*gradients)]))
+)(
+    stepping(
+        joined=lambda gradients: [
+            (first + second).numpy() / 2 for first, second in zip(*gradients)
+        ]
+    )
+)
 
 
 @halves.wrong(
-    "The optimizer took two steps. So the second half was judged with weights that the first had changed: where does "
-    "`apply` stand?",
+    "The optimizer took two steps. So the second half was judged with weights that the first "
+    "had changed: where does `apply` stand?",
     "two steps",
 )
 def step_for_each_half(model, optimizer, x, y):

@@ -19,7 +19,8 @@ NOTEBOOK = "05_callbacks"
 def tiny():
     """Return a model of one weight and one bias, compiled as a classifier is, its metrics in place."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["accuracy"], run_eagerly=True)  # too small for a graph
+    # Too small for a graph.
+    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["accuracy"], run_eagerly=True)
     model.test_on_batch(np.zeros((1, 1)), np.zeros((1, 1)))
     return model
 
@@ -49,14 +50,22 @@ def bias(model):
 
 
 def keep_most_accurate(path):
-    return callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="max", save_best_only=True)
+    return callbacks.ModelCheckpoint(
+        path, monitor="val_accuracy", mode="max", save_best_only=True
+    )
 
 
 def observe_checkpoint(answer):
     names = ("val_accuracy", "val_loss", "accuracy", "loss")
-    # The epochs are, one after the other: lowest val_loss, lowest val_accuracy, highest val_accuracy, highest accuracy,
-    # highest val_loss, last.
-    rows = (0.6, 0.4, 0.5, 0.9), (0.5, 0.5, 0.6, 0.8), (0.9, 0.7, 0.7, 0.7), (0.8, 0.8, 0.9, 0.6), (0.7, 0.9, 0.8, 0.5)
+    # The epochs are, one after the other: lowest val_loss, lowest val_accuracy, highest
+    # val_accuracy, highest accuracy, highest val_loss, last.
+    rows = (
+        (0.6, 0.4, 0.5, 0.9),
+        (0.5, 0.5, 0.6, 0.8),
+        (0.9, 0.7, 0.7, 0.7),
+        (0.8, 0.8, 0.9, 0.6),
+        (0.7, 0.9, 0.8, 0.5),
+    )
     epochs = [dict(zip(names, row)) for row in (*rows, (0.65, 0.6, 0.85, 0.4))]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "kept.keras")
@@ -64,22 +73,35 @@ def observe_checkpoint(answer):
         is_one = isinstance(callback, callbacks.Callback)
         yield "what keep_most_accurate returns", "a callback" if is_one else callback
         if is_one:
-            yield "whether the logs hold what is watched", getattr(callback, "monitor", "val_accuracy") in names
+            yield (
+                "whether the logs hold what is watched",
+                getattr(callback, "monitor", "val_accuracy") in names,
+            )
             model = tiny()
             rehearse(model, epochs, callback)
-            yield "the files in the folder after six epochs", sorted(file.name for file in Path(folder).iterdir())
+            yield (
+                "the files in the folder after six epochs",
+                sorted(file.name for file in Path(folder).iterdir()),
+            )
             if path.exists():
                 model.load_weights(path)
                 yield "the epoch (from 0) whose model is in the file", bias(model)
 
 
 checkpoint = Exercise(
-    *(NOTEBOOK, 1, "Keep the most accurate", "keep the best model of a run on disk, and say what is in the file"),
+    *(
+        NOTEBOOK,
+        1,
+        "Keep the most accurate",
+        "keep the best model of a run on disk, and say what is in the file",
+    ),
     reference=keep_most_accurate,
     observe=observe_checkpoint,
     hints=(
-        "Which callback of section 2 writes a model to a file? It has to know three things beside the path.",
-        "What is watched, which direction is better, and whether a worse epoch may overwrite the file.",
+        "Which callback of section 2 writes a model to a file? It has to know three things "
+        "beside the path.",
+        "What is watched, which direction is better, and whether a worse epoch may overwrite "
+        "the file.",
         "The arguments are called `monitor`, `mode` and `save_best_only`.",
     ),
 )
@@ -104,34 +126,51 @@ def of_my_own(path):
 
 
 checkpoint.wrong(
-    "Your file holds the epoch of the lowest loss: that is what the callback watches unless it is told otherwise. What "
-    "is the accuracy on the validation pictures called in the logs?",
+    "Your file holds the epoch of the lowest loss: that is what the callback watches unless "
+    "it is told otherwise. What is the accuracy on the validation pictures called in the "
+    "logs?",
     "monitor left at val_loss",
 )(lambda path: callbacks.ModelCheckpoint(path, save_best_only=True))
 checkpoint.wrong(
-    "Your file holds the last epoch. Every epoch overwrote it, the better ones, too: which argument forbids that?",
+    "Your file holds the last epoch. Every epoch overwrote it, the better ones, too: which "
+    "argument forbids that?",
     "last instead of best",
 )(lambda path: callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="max"))
 checkpoint.wrong(
-    "Your file holds the least accurate epoch. Less is better for a loss: what about an accuracy?",
+    "Your file holds the least accurate epoch. Less is better for a loss: what about an "
+    "accuracy?",
     "monitor in the wrong direction",
-)(lambda path: callbacks.ModelCheckpoint(path, monitor="val_accuracy", mode="min", save_best_only=True))
+)(
+    lambda path: callbacks.ModelCheckpoint(
+        path, monitor="val_accuracy", mode="min", save_best_only=True
+    )
+)
 checkpoint.wrong(
-    "Your file holds the epoch with the largest loss: more is better now, but what is being watched?",
+    "Your file holds the epoch with the largest loss: more is better now, but what is being "
+    "watched?",
     "direction without monitor",
 )(lambda path: callbacks.ModelCheckpoint(path, mode="max", save_best_only=True))
 checkpoint.wrong(
-    "You watch the accuracy on the training pictures. The network may know those by heart: which pictures judge it?",
+    "You watch the accuracy on the training pictures. The network may know those by heart: "
+    "which pictures judge it?",
     "training accuracy monitored",
-)(lambda path: callbacks.ModelCheckpoint(path, monitor="accuracy", mode="max", save_best_only=True))
+)(
+    lambda path: callbacks.ModelCheckpoint(
+        path, monitor="accuracy", mode="max", save_best_only=True
+    )
+)
 checkpoint.wrong(
-    "What you watch is not in the logs, so no epoch is known to be the best. In older versions of Keras the name was "
-    "shorter: look at what the diary of section 1 printed.",
+    "What you watch is not in the logs, so no epoch is known to be the best. In older "
+    "versions of Keras the name was shorter: look at what the diary of section 1 printed.",
     "old name of the metric",
-)(lambda path: callbacks.ModelCheckpoint(path, monitor="val_acc", mode="max", save_best_only=True))
+)(
+    lambda path: callbacks.ModelCheckpoint(
+        path, monitor="val_acc", mode="max", save_best_only=True
+    )
+)
 checkpoint.wrong(
-    "You asked for the weights alone, and the path ends in `.keras`, as a whole model does. What does a file have to "
-    "hold, so that training can go on from it?",
+    "You asked for the weights alone, and the path ends in `.keras`, as a whole model does. "
+    "What does a file have to hold, so that training can go on from it?",
     "weights only",
 )(
     lambda path: callbacks.ModelCheckpoint(
@@ -139,7 +178,8 @@ checkpoint.wrong(
     )
 )
 checkpoint.wrong(
-    "You returned the callback in a list. `fit` takes a list, but here the callback itself is asked for.",
+    "You returned the callback in a list. `fit` takes a list, but here the callback itself "
+    "is asked for.",
     "callback in a list",
 )(lambda path: [keep_most_accurate(path)])
 
@@ -161,8 +201,18 @@ def epochs_run(val_losses, patience):
 
 def observe_stop(answer):
     for losses, patience in (
-        *(([3, 2, 1], 2), ([1, 2, 3, 4, 5], 2), ([5, 6, 4, 5, 3, 4, 4, 4], 2), ([5, 1, 3, 2, 3, 2, 3, 2], 3)),
-        *(([3, 2, 2, 2, 2, 2], 3), ([4, 3, 3, 3, 1, 2, 2], 2), ([4, 5, 3], 1), ([3, 2, 4, 4], 3)),
+        *(
+            ([3, 2, 1], 2),
+            ([1, 2, 3, 4, 5], 2),
+            ([5, 6, 4, 5, 3, 4, 4, 4], 2),
+            ([5, 1, 3, 2, 3, 2, 3, 2], 3),
+        ),
+        *(
+            ([3, 2, 2, 2, 2, 2], 3),
+            ([4, 3, 3, 3, 1, 2, 2], 2),
+            ([4, 5, 3], 1),
+            ([3, 2, 4, 4], 3),
+        ),
     ):
         yield f"epochs_run({losses}, {patience})", answer(list(losses), patience)
 
@@ -172,9 +222,11 @@ stop = Exercise(
     reference=epochs_run,
     observe=observe_stop,
     hints=(
-        "Go through the epochs and keep two numbers: the best loss so far, and how long ago it was.",
+        "Go through the epochs and keep two numbers: the best loss so far, and how long ago "
+        "it was.",
         "What happens to the two when a value is below the best? And what if it is not?",
-        "It stops in the epoch in which the waiting reaches the patience. If that never comes, all epochs run.",
+        "It stops in the epoch in which the waiting reaches the patience. If that never "
+        "comes, all epochs run.",
     ),
 )
 
@@ -206,42 +258,47 @@ def stopper(better=lambda value, best, last: value < best, starts_anew=True, lat
 
 
 stop.wrong(
-    "You stop one epoch too late: it stops at the end of the last epoch that the patience bears. Compare with what the "
-    "rehearsal printed for a patience of 2.",
+    "You stop one epoch too late: it stops at the end of the last epoch that the patience "
+    "bears. Compare with what the rehearsal printed for a patience of 2.",
     "one epoch too late",
 )(stopper(late=1))
 stop.wrong(
-    "You count all epochs without an improvement. But only those since the last one count: what does an improvement do "
-    "to the waiting?",
+    "You count all epochs without an improvement. But only those since the last one count: "
+    "what does an improvement do to the waiting?",
     "waiting never starts anew",
 )(stopper(starts_anew=False))
 stop.wrong(
-    "You compare with the epoch before. After a bad epoch a less bad one looks like progress: what should it be "
-    "compared with?",
+    "You compare with the epoch before. After a bad epoch a less bad one looks like "
+    "progress: what should it be compared with?",
     "compared with the epoch before",
 )(stopper(lambda value, best, last: value < last))
 stop.wrong(
-    "You take an equal value for an improvement. Has the loss become lower, if it is what it was before?",
+    "You take an equal value for an improvement. Has the loss become lower, if it is what it "
+    "was before?",
     "equal taken for better",
 )(stopper(lambda value, best, last: value <= best))
 stop.wrong(
-    "Your result is one too small wherever it stops early: you returned the number that Keras gives the epoch, counted "
-    "from 0. How many epochs have run by then?",
+    "Your result is one too small wherever it stops early: you returned the number that "
+    "Keras gives the epoch, counted from 0. How many epochs have run by then?",
     "number of the epoch instead of the count",
-)(lambda losses, patience: stopper()(losses, patience) - (stopper()(losses, patience) < len(losses)))
+)(
+    lambda losses, patience: (
+        stopper()(losses, patience) - (stopper()(losses, patience) < len(losses))
+    )
+)
 
 
 @stop.wrong(
-    "You took the lowest loss of the whole list and added the patience. But while a run goes on nobody knows the later "
-    "epochs: it may have stopped before the lowest came."
+    "You took the lowest loss of the whole list and added the patience. But while a run goes "
+    "on nobody knows the later epochs: it may have stopped before the lowest came."
 )
 def lowest_of_the_whole_run(val_losses, patience):
     return min(val_losses.index(min(val_losses)) + 1 + patience, len(val_losses))
 
 
 @stop.wrong(
-    "You returned the best epoch. The run goes on for a while after it, to find out that nothing better comes: for how "
-    "long?"
+    "You returned the best epoch. The run goes on for a while after it, to find out that "
+    "nothing better comes: for how long?"
 )
 def best_epoch_instead_of_the_last(val_losses, patience):
     seen = val_losses[: epochs_run(val_losses, patience)]
@@ -259,7 +316,9 @@ def watchers():
 def observe_watchers(answer):
     plateau = [1.0, 0.8, 0.7, 0.65, 0.6] + [0.62, 0.61, 0.63, 0.62] * 3
     made = answer()
-    are_callbacks = isinstance(made, list | tuple) and all(isinstance(one, callbacks.Callback) for one in made)
+    are_callbacks = isinstance(made, list | tuple) and all(
+        isinstance(one, callbacks.Callback) for one in made
+    )
     yield "what watchers returns", "a list of callbacks" if are_callbacks else made
     if are_callbacks:
         model = tiny()
@@ -273,13 +332,21 @@ def observe_watchers(answer):
 
 
 patiences = Exercise(
-    *(NOTEBOOK, 3, "Slow down twice, then stop", "choose patiences and rates that do not work against each other"),
+    *(
+        NOTEBOOK,
+        3,
+        "Slow down twice, then stop",
+        "choose patiences and rates that do not work against each other",
+    ),
     reference=watchers,
     observe=observe_watchers,
     hints=(
-        "Two callbacks. In which epoch does each begin to count, and after how many epochs does it act?",
-        "The best epoch is the fifth. Write down when each cut comes for a patience of your choice, and when the stop.",
-        "After the second cut at least one epoch must run with the new rate, and a third cut must not come any more.",
+        "Two callbacks. In which epoch does each begin to count, and after how many epochs "
+        "does it act?",
+        "The best epoch is the fifth. Write down when each cut comes for a patience of your "
+        "choice, and when the stop.",
+        "After the second cut at least one epoch must run with the new rate, and a third cut "
+        "must not come any more.",
     ),
 )
 
@@ -295,7 +362,9 @@ def by_a_plan():
     def rule(epoch):
         return 0.1 * 0.5 ** ((epoch > 4) + (epoch > 6))
 
-    stop = callbacks.EarlyStopping("val_loss", patience=4, mode="min", restore_best_weights=True)
+    stop = callbacks.EarlyStopping(
+        "val_loss", patience=4, mode="min", restore_best_weights=True
+    )
     return (callbacks.LearningRateScheduler(rule), stop)
 
 
@@ -308,40 +377,43 @@ def both(cut, stop, factor=0.5, restore=True, **settings):
 
 
 patiences.wrong(
-    "Every epoch was trained with the first rate. Whoever has the shorter patience acts first: if the stop does, or "
-    "both at once, nobody trains with a lower rate.",
+    "Every epoch was trained with the first rate. Whoever has the shorter patience acts "
+    "first: if the stop does, or both at once, nobody trains with a lower rate.",
     "plateau patience as long as the stop's",
 )(both(7, 7))
 patiences.wrong(
-    "The run never stopped, and the rate was cut again and again. How many epochs are there after the best one, and "
-    "what would end the run before they are over?",
+    "The run never stopped, and the rate was cut again and again. How many epochs are there "
+    "after the best one, and what would end the run before they are over?",
     "nothing stops the run",
 )(both(3, 30))
 patiences.wrong(
-    "Epochs were trained with one lower rate only. The second cut did not come, or came at the end of the last epoch, "
-    "when nobody trains any more: compare the two patiences.",
+    "Epochs were trained with one lower rate only. The second cut did not come, or came at "
+    "the end of the last epoch, when nobody trains any more: compare the two patiences.",
     "one cut only",
 )(both(3, 5))
 patiences.wrong(
-    "The rate was cut more than twice before the stop. Count the epochs between two cuts, and those up to the stop.",
+    "The rate was cut more than twice before the stop. Count the epochs between two cuts, "
+    "and those up to the stop.",
     "one cut too many",
 )(both(2, 9))
 patiences.wrong(
-    "You have two cuts, but each leaves a tenth of the rate. That is what Keras does unless it is told otherwise: "
-    "which argument says by how much?",
+    "You have two cuts, but each leaves a tenth of the rate. That is what Keras does unless "
+    "it is told otherwise: which argument says by how much?",
     "factor left at a tenth",
 )(both(3, 8, factor=0.1))
 patiences.wrong(
-    "The rates and the stop are right. But the model is left with the weights of the last epoch: what did section 3 "
-    "say of the default?",
+    "The rates and the stop are right. But the model is left with the weights of the last "
+    "epoch: what did section 3 say of the default?",
     "last weights instead of best",
 )(both(3, 8, restore=False))
 patiences.wrong(
-    "Your callbacks take a higher loss for a better one: the best epoch is the first for them. What does `mode` say?",
+    "Your callbacks take a higher loss for a better one: the best epoch is the first for "
+    "them. What does `mode` say?",
     "monitor in the wrong direction",
 )(both(3, 8, mode="max"))
 patiences.wrong(
-    "Nothing happened in seventeen epochs. The rehearsal plays a val_loss and nothing else: what do yours watch?",
+    "Nothing happened in seventeen epochs. The rehearsal plays a val_loss and nothing else: "
+    "what do yours watch?",
     "something else monitored",
 )(both(3, 8, monitor="loss"))
 
@@ -367,15 +439,30 @@ def observe_good(answer):
         watcher.on_epoch_end(0, logs)
         return model.stop_training
 
-    yield "whether a goal of 0.8 stops at val_accuracy 0.9", stops({"accuracy": 0.5, "val_accuracy": 0.9})
-    yield "whether a goal of 0.8 stops at val_accuracy 0.5", stops({"accuracy": 0.9, "val_accuracy": 0.5})
-    yield "whether a goal of 0.8 stops at val_accuracy 0.8", stops({"accuracy": 0.5, "val_accuracy": 0.8})
-    yield "whether a goal of 0.6 stops at val_accuracy 0.7", stops({"accuracy": 0.5, "val_accuracy": 0.7}, goal=0.6)
+    yield (
+        "whether a goal of 0.8 stops at val_accuracy 0.9",
+        stops({"accuracy": 0.5, "val_accuracy": 0.9}),
+    )
+    yield (
+        "whether a goal of 0.8 stops at val_accuracy 0.5",
+        stops({"accuracy": 0.9, "val_accuracy": 0.5}),
+    )
+    yield (
+        "whether a goal of 0.8 stops at val_accuracy 0.8",
+        stops({"accuracy": 0.5, "val_accuracy": 0.8}),
+    )
+    yield (
+        "whether a goal of 0.6 stops at val_accuracy 0.7",
+        stops({"accuracy": 0.5, "val_accuracy": 0.7}, goal=0.6),
+    )
     yield (
         "whether a model that another callback has stopped stays so, at val_accuracy 0.5",
         stops({"accuracy": 0.5, "val_accuracy": 0.5}, already=True),
     )
-    yield "whether a goal of 0.8 stops a run without validation", stops({"accuracy": 0.9, "loss": 0.9})
+    yield (
+        "whether a goal of 0.8 stops a run without validation",
+        stops({"accuracy": 0.9, "loss": 0.9}),
+    )
 
 
 good = Exercise(
@@ -384,8 +471,10 @@ good = Exercise(
     observe=observe_good,
     hints=(
         "`logs` is a dictionary. Ask first whether the name you need is in it.",
-        "If it is there, compare its value with `self.goal`. Only if it is good enough, something is to be done.",
-        "The model looks at its own `stop_training` after each epoch: `self.model.stop_training`.",
+        "If it is there, compare its value with `self.goal`. Only if it is good enough, "
+        "something is to be done.",
+        "The model looks at its own `stop_training` after each epoch: "
+        "`self.model.stop_training`.",
     ),
 )
 
@@ -400,7 +489,11 @@ class WithDefault(callbacks.Callback):
         self.model.stop_training |= (logs or {}).get("val_accuracy", -1.0) >= self.goal
 
 
-def stopper_if(enough, stop=lambda self: setattr(self.model, "stop_training", True), otherwise=lambda self: None):
+def stopper_if(
+    enough,
+    stop=lambda self: setattr(self.model, "stop_training", True),
+    otherwise=lambda self: None,
+):
     """Return a class made of a condition on (logs, goal), and of what is done if it holds or not."""
 
     class Made(callbacks.Callback):
@@ -419,8 +512,8 @@ def reached(logs, goal):
 
 
 good.wrong(
-    "You look at the accuracy on the training pictures, which the network may know by heart. Which name in the logs "
-    "belongs to the validation pictures?",
+    "You look at the accuracy on the training pictures, which the network may know by heart. "
+    "Which name in the logs belongs to the validation pictures?",
     "training accuracy",
 )(stopper_if(lambda logs, goal: logs["accuracy"] >= goal))
 good.wrong(
@@ -432,26 +525,28 @@ good.wrong(
     "monitor in the wrong direction",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy", 2.0) <= goal))
 good.wrong(
-    "Somebody trains without validation pictures, and your callback breaks the run: a dictionary has no value for a "
-    "name that is not in it.",
+    "Somebody trains without validation pictures, and your callback breaks the run: a "
+    "dictionary has no value for a name that is not in it.",
     "missing name looked up",
 )(stopper_if(lambda logs, goal: logs["val_accuracy"] >= goal))
 good.wrong(
-    "Without validation pictures `get` gives None, and None cannot be compared with a number. What should happen then?",
+    "Without validation pictures `get` gives None, and None cannot be compared with a "
+    "number. What should happen then?",
     "None compared with the goal",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy") >= goal))
 good.wrong(
-    "You stop a run that has no validation pictures. What did you put in the place of the missing accuracy, and is it "
-    "at least the goal?",
+    "You stop a run that has no validation pictures. What did you put in the place of the "
+    "missing accuracy, and is it at least the goal?",
     "missing accuracy taken for good",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy", 1.0) >= goal))
 good.wrong(
-    "You also write False where it is not good enough. Then a run that another callback has just stopped goes on: "
-    "when should you touch the switch at all?",
+    "You also write False where it is not good enough. Then a run that another callback has "
+    "just stopped goes on: when should you touch the switch at all?",
     "stop of another callback undone",
 )(stopper_if(reached, otherwise=lambda self: setattr(self.model, "stop_training", False)))
 good.wrong(
-    "Nothing ever stops. You set a name of the callback itself, perhaps; whose switch does `fit` look at?",
+    "Nothing ever stops. You set a name of the callback itself, perhaps; whose switch does "
+    "`fit` look at?",
     "switch of the callback instead of the model's",
 )(stopper_if(reached, stop=lambda self: setattr(self, "stop_training", True)))
 
@@ -498,7 +593,8 @@ class Halving(keras.Model):
 
 
 def observe_resume(answer):
-    pairs = tf.data.Dataset.from_tensor_slices([1.0, 3.0])  # two batches, always in the same order
+    # Two batches, always in the same order.
+    pairs = tf.data.Dataset.from_tensor_slices([1.0, 3.0])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         backup, first, second, model = Path(folder, "backup"), Cut(stop=1), Cut(), Halving()
         with contextlib.suppress(PowerCut):
@@ -511,13 +607,21 @@ def observe_resume(answer):
 
 
 resume = Exercise(
-    *(NOTEBOOK, 5, "A run that can be killed", "resume a run that was killed, and prove that nothing was lost"),
+    *(
+        NOTEBOOK,
+        5,
+        "A run that can be killed",
+        "resume a run that was killed, and prove that nothing was lost",
+    ),
     reference=train_to,
     observe=observe_resume,
     hints=(
-        "One callback of section 8 does it all: it writes after each epoch, and reads when `fit` begins.",
-        "It only needs a folder. Whose folder, and who else wants to be in the list of callbacks?",
-        "`epochs` is the epoch to train to, counted from the beginning of the first run, not the number still missing.",
+        "One callback of section 8 does it all: it writes after each epoch, and reads when "
+        "`fit` begins.",
+        "It only needs a folder. Whose folder, and who else wants to be in the list of "
+        "callbacks?",
+        "`epochs` is the epoch to train to, counted from the beginning of the first run, not "
+        "the number still missing.",
     ),
 )
 
@@ -539,19 +643,25 @@ def training(epochs=lambda epochs: epochs, **settings):
     return answer
 
 
-@resume.wrong("The second call started all over: nothing was in the folder it was given. Which callback writes there?")
+@resume.wrong(
+    "The second call started all over: nothing was in the folder it was given. Which "
+    "callback writes there?"
+)
 def no_backup(model, pairs, backup, epochs, *watchers):
     model.fit(pairs, epochs=epochs, callbacks=list(watchers), verbose=0)
 
 
-@resume.wrong("Your backup works, but the callbacks in `watchers` never hear of the training. Who hands them to `fit`?")
+@resume.wrong(
+    "Your backup works, but the callbacks in `watchers` never hear of the training. Who "
+    "hands them to `fit`?"
+)
 def watchers_not_handed_on(model, pairs, backup, epochs, *watchers):
     model.fit(pairs, epochs=epochs, callbacks=[callbacks.BackupAndRestore(backup)], verbose=0)
 
 
 @resume.wrong(
-    "The weights came back, but not the number of the epoch: the second call trained all epochs once more on top of "
-    "them. What knows how far the run had come?"
+    "The weights came back, but not the number of the epoch: the second call trained all "
+    "epochs once more on top of them. What knows how far the run had come?"
 )
 def epoch_forgotten(model, pairs, backup, epochs, *watchers):
     file = backup / "kept.weights.h5"
@@ -563,17 +673,17 @@ def epoch_forgotten(model, pairs, backup, epochs, *watchers):
 
 
 resume.wrong(
-    "You save after every batch. But a run is taken up at the beginning of an epoch, so the batches saved last are "
-    "trained on twice: look at the weight.",
+    "You save after every batch. But a run is taken up at the beginning of an epoch, so the "
+    "batches saved last are trained on twice: look at the weight.",
     "saved in the middle of an epoch",
 )(training(save_freq=1))
 resume.wrong(
-    "It resumes, but the backup outlives a run that ended well. The next run in this folder would believe that all is "
-    "done: what does the default do?",
+    "It resumes, but the backup outlives a run that ended well. The next run in this folder "
+    "would believe that all is done: what does the default do?",
     "backup kept for ever",
 )(training(delete_checkpoint=False))
 resume.wrong(
-    "You train one epoch too many. Epochs are counted from 0, and `epochs` of them are asked for: which number has the "
-    "last one?",
+    "You train one epoch too many. Epochs are counted from 0, and `epochs` of them are asked "
+    "for: which number has the last one?",
     "one epoch too many",
 )(training(lambda epochs: epochs + 1))

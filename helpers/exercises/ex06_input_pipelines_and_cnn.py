@@ -53,7 +53,9 @@ def plainly(dataset):
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_optimization.inject_prefetch = False
-    options.autotune.enabled = False  # its thread may hold up whoever drops the iterator, for minutes
+    options.autotune.enabled = (
+        False  # its thread may hold up whoever drops the iterator, for minutes
+    )
     return dataset.with_options(options)
 
 
@@ -68,7 +70,8 @@ def comes(things, count, seconds):
 def runs_ahead(made, count):
     """Tell whether more than `count` things get made while nobody asks for one.
 
-    How long to wait, another pipeline says, one that surely runs ahead: a clock would judge how busy the machine is.
+    How long to wait, another pipeline says, one that surely runs ahead: a clock would judge how
+    busy the machine is.
     """
     if comes(made, count, 0.2):
         return True
@@ -78,8 +81,11 @@ def runs_ahead(made, count):
         known.append(number)
         return number
 
-    # Stateful, it would wait to be asked where operations are deterministic, as they are in the quick profile.
-    source = tf.data.Dataset.range(2).map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False))
+    # Stateful, it would wait to be asked where operations are deterministic, as they are in the
+    # quick profile.
+    source = tf.data.Dataset.range(2).map(
+        lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False)
+    )
     iterator = iter(plainly(source.prefetch(1)))
     next(iterator)
     comes(known, 1, 10)
@@ -104,7 +110,9 @@ def observe_split(answer):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         make_folder(folder)
         parts = answer(folder, 8, 0.4, 7)
-        pair = isinstance(parts, (tuple, list)) and all(isinstance(part, tf.data.Dataset) for part in parts)
+        pair = isinstance(parts, (tuple, list)) and all(
+            isinstance(part, tf.data.Dataset) for part in parts
+        )
         yield "how many datasets come back", len(parts) if pair else None
         if not pair:
             return
@@ -115,15 +123,29 @@ def observe_split(answer):
         yield "the sizes of the validation batches", [len(labels) for _, labels in val[0]]
         yield "the shape of all training labels", labels.shape
         if labels.ndim == 2:
-            fits = [*labels.argmax(1), *held_labels.argmax(1)] == [(number - 1) // 5 for number in numbers + held]
+            fits = [*labels.argmax(1), *held_labels.argmax(1)] == [
+                (number - 1) // 5 for number in numbers + held
+            ]
             yield "whether each label fits its folder", fits
         bars = bool((pictures[:, 0] == 0).all())
         yield "whether there are black bars", bars
-        yield "whether a picture was squeezed", not bars and bool((pictures[:, 4, 0] > 240).all())
+        yield (
+            "whether a picture was squeezed",
+            not bars and bool((pictures[:, 4, 0] > 240).all()),
+        )
         yield "how many pictures are in both parts", len({*numbers} & {*held})
-        yield "whether there are several classes to validate with", len({(number - 1) // 5 for number in held}) > 1
-        yield "whether the training order is new in each epoch", joined(train[1])[1] != joined(train[2])[1]
-        yield "whether the validation order is always the same", held == joined(val[1])[1] == joined(val[2])[1]
+        yield (
+            "whether there are several classes to validate with",
+            len({(number - 1) // 5 for number in held}) > 1,
+        )
+        yield (
+            "whether the training order is new in each epoch",
+            joined(train[1])[1] != joined(train[2])[1],
+        )
+        yield (
+            "whether the validation order is always the same",
+            held == joined(val[1])[1] == joined(val[2])[1],
+        )
 
 
 split = Exercise(
@@ -133,8 +155,10 @@ split = Exercise(
     observe=observe_split,
     hints=(
         "One call can return both parts. The table of section 2 has a row for each demand.",
-        "Look at `subset`, `label_mode` and `crop_to_aspect_ratio`. Nothing need be said about `shuffle`.",
-        '`subset="both"` mixes the files once, by `seed`, and shuffles only the training part later.',
+        "Look at `subset`, `label_mode` and `crop_to_aspect_ratio`. Nothing need be said "
+        "about `shuffle`.",
+        '`subset="both"` mixes the files once, by `seed`, and shuffles only the training '
+        "part later.",
     ),
 )
 
@@ -143,7 +167,12 @@ def loader(**changes):
     """Return an answer that differs from the reference in the arguments given."""
 
     def answer(folder, size, share, seed):
-        usual = {"label_mode": "categorical", "batch_size": 8, "image_size": (size, size), "seed": seed}
+        usual = {
+            "label_mode": "categorical",
+            "batch_size": 8,
+            "image_size": (size, size),
+            "seed": seed,
+        }
         usual |= {"validation_split": share, "subset": "both", "crop_to_aspect_ratio": True}
         return keras.utils.image_dataset_from_directory(folder, **usual | changes)
 
@@ -154,36 +183,47 @@ def loader(**changes):
 def encoded_later(folder, size, share, seed):
     parts = loader(batch_size=None, label_mode="int")(folder, size, share, seed)
     count = len(parts[0].class_names)
-    return [part.map(lambda image, label: (image, tf.one_hot(label, count))).batch(8) for part in parts]
+    return [
+        part.map(lambda image, label: (image, tf.one_hot(label, count))).batch(8)
+        for part in parts
+    ]
 
 
 split.wrong(
-    "The pictures are squeezed into the square. A flower twice as wide as high should not become a thin one: which "
-    "argument minds the aspect ratio?",
+    "The pictures are squeezed into the square. A flower twice as wide as high should not "
+    "become a thin one: which argument minds the aspect ratio?",
     "stretched",
 )(loader(crop_to_aspect_ratio=False))
 split.wrong(
-    "Your labels are whole numbers, which is the default. Which `label_mode` gives one-hot rows?",
+    "Your labels are whole numbers, which is the default. Which `label_mode` gives one-hot "
+    "rows?",
     "whole numbers for labels",
 )(loader(label_mode="int"))
 split.wrong(
-    "Nothing is mixed, so the validation part is what the alphabet puts last: print the labels in it.",
+    "Nothing is mixed, so the validation part is what the alphabet puts last: print the "
+    "labels in it.",
     "not shuffled",
 )(loader(shuffle=False))
 
 
-@split.wrong("Some pictures are in both parts. Two calls cut the list at the same place only if it was mixed alike.")
+@split.wrong(
+    "Some pictures are in both parts. Two calls cut the list at the same place only if it "
+    "was mixed alike."
+)
 def two_seeds(folder, size, share, seed):
     train = loader(subset="training")(folder, size, share, seed)
     return train, loader(subset="validation")(folder, size, share, seed + 1)
 
 
 @split.wrong(
-    "The parts are right, but the validation pictures come in a new order each time. Two calls shuffle both parts; "
-    "which `subset` does not?"
+    "The parts are right, but the validation pictures come in a new order each time. Two "
+    "calls shuffle both parts; which `subset` does not?"
 )
 def validation_shuffled(folder, size, share, seed):
-    return tuple(loader(subset=subset)(folder, size, share, seed) for subset in ("training", "validation"))
+    return tuple(
+        loader(subset=subset)(folder, size, share, seed)
+        for subset in ("training", "validation")
+    )
 
 
 # Exercise 2
@@ -197,20 +237,34 @@ def epoch_seconds(read, train, batches, prefetch):
 
 def observe_epoch(answer):
     for read, train, batches, prefetch in (
-        *((0.03, 0.03, 7, False), (0.03, 0.03, 7, True), (0.02, 0.05, 10, True), (0.05, 0.02, 10, True)),
+        *(
+            (0.03, 0.03, 7, False),
+            (0.03, 0.03, 7, True),
+            (0.02, 0.05, 10, True),
+            (0.05, 0.02, 10, True),
+        ),
         *((0.05, 0.02, 10, False), (0.2, 0.1, 1, True)),
     ):
-        asked = f"read {read}, train {train}, {batches} batches, {'with' if prefetch else 'without'} prefetch"
+        asked = (
+            f"read {read}, train {train}, {batches} batches, "
+            f"{'with' if prefetch else 'without'} prefetch"
+        )
         yield asked, answer(read, train, batches, prefetch)
 
 
 epoch = Exercise(
-    *(NOTEBOOK, 2, "How long is an epoch?", "say who waits for whom, and how long an epoch takes"),
+    *(
+        NOTEBOOK,
+        2,
+        "How long is an epoch?",
+        "say who waits for whom, and how long an epoch takes",
+    ),
     reference=epoch_seconds,
     observe=observe_epoch,
     hints=(
         "Count the pieces on the picture, from left to right, once for each row of it.",
-        "With prefetch: what happens before anything can be trained on, and what after the last batch is read?",
+        "With prefetch: what happens before anything can be trained on, and what after the "
+        "last batch is read?",
         "In between, each round ends when the slower of the two is done: `max(read, train)`.",
     ),
 )
@@ -235,25 +289,31 @@ def with_prefetch(seconds):
 
 
 epoch.wrong(
-    "You forgot the ends. The first batch must be read before anything can be trained on, and the last is trained on "
-    "when nothing is left to read.",
+    "You forgot the ends. The first batch must be read before anything can be trained on, "
+    "and the last is trained on when nothing is left to read.",
     "the ends forgotten",
 )(with_prefetch(lambda read, train, batches: batches * max(read, train)))
 epoch.wrong(
-    "You let training hide all of the reading. Where reading is the slower one, who waits then? Draw that case.",
+    "You let training hide all of the reading. Where reading is the slower one, who waits "
+    "then? Draw that case.",
     "reading is always hidden",
 )(with_prefetch(lambda read, train, batches: read + batches * train))
 epoch.wrong(
-    "You took the faster of the two in each round. Both must be done before the next round can begin.",
+    "You took the faster of the two in each round. Both must be done before the next round "
+    "can begin.",
     "faster instead of slower",
 )(with_prefetch(lambda read, train, batches: read + (batches - 1) * min(read, train) + train))
 epoch.wrong(
-    "Yours is the same with and without prefetch. Look at the lower row of the picture: how many pieces long is it?",
+    "Yours is the same with and without prefetch. Look at the lower row of the picture: how "
+    "many pieces long is it?",
     "prefetch changes nothing",
 )(with_prefetch(lambda read, train, batches: batches * (read + train)))
 
 
-@epoch.wrong("You overlap the two also without prefetch. Look at the upper row: is anything read while it trains?")
+@epoch.wrong(
+    "You overlap the two also without prefetch. Look at the upper row: is anything read "
+    "while it trains?"
+)
 def always_overlapping(read, train, batches, prefetch):
     return epoch_seconds(read, train, batches, True)
 
@@ -279,10 +339,14 @@ def observe_order(answer):
         return np.float32(picture + len(changes) / 10_000)
 
     def read(number):
-        return tf.ensure_shape(tf.numpy_function(read_one, [number], tf.float32, stateful=False), ()), number
+        return tf.ensure_shape(
+            tf.numpy_function(read_one, [number], tf.float32, stateful=False), ()
+        ), number
 
     def vary(picture, label):
-        return tf.ensure_shape(tf.numpy_function(change_one, [picture], tf.float32, stateful=False), ()), label
+        return tf.ensure_shape(
+            tf.numpy_function(change_one, [picture], tf.float32, stateful=False), ()
+        ), label
 
     dataset = answer(tf.data.Dataset.range(44), read, vary, 8)
     yield "whether a dataset comes back", isinstance(dataset, tf.data.Dataset)
@@ -298,8 +362,14 @@ def observe_order(answer):
     yield "whether the second epoch has the order of the first", orders[0] == orders[1]
     company = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
     yield "whether a batch of the first epoch comes again", bool(company[0] & company[1])
-    yield "whether one of the last 16 files can be in the first batch", max(max(order[:8]) for order in orders) >= 28
-    changed = [{int(k): x - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)} for epoch in epochs[:2]]
+    yield (
+        "whether one of the last 16 files can be in the first batch",
+        max(max(order[:8]) for order in orders) >= 28,
+    )
+    changed = [
+        {int(k): x - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)}
+        for epoch in epochs[:2]
+    ]
     yield "whether the pictures are changed", all(change > 0 for change in changed[0].values())
     yield (
         "whether a picture is changed as in the first epoch",
@@ -309,12 +379,19 @@ def observe_order(answer):
 
 
 order = Exercise(
-    *(NOTEBOOK, 3, "The right order", "put the stages of a pipeline in an order that loses nothing"),
+    *(
+        NOTEBOOK,
+        3,
+        "The right order",
+        "put the stages of a pipeline in an order that loses nothing",
+    ),
     reference=tuned,
     observe=observe_order,
     hints=(
-        "What must not run twice for a file, and what must run anew in each epoch? The cache is in between.",
-        "Mix single pictures, not batches, and with a buffer for all of them: `len(files)` knows how many there are.",
+        "What must not run twice for a file, and what must run anew in each epoch? The cache "
+        "is in between.",
+        "Mix single pictures, not batches, and with a buffer for all of them: `len(files)` "
+        "knows how many there are.",
         "`read`, cache, shuffle, `vary`, batch, prefetch: in this order.",
     ),
 )
@@ -347,41 +424,48 @@ def stages(*names, buffer=None, drop_remainder=False):
 
 
 order.wrong(
-    "Each epoch has the order of the first. Your cache keeps the pictures as they were mixed once: what is drawn at "
-    "random must come after it.",
+    "Each epoch has the order of the first. Your cache keeps the pictures as they were mixed "
+    "once: what is drawn at random must come after it.",
     "cache after shuffle",
 )(stages("read", "shuffle", "cache", "vary", "batch", "prefetch"))
 order.wrong(
-    "Each picture is changed in the same way in all epochs: your cache keeps the changed one. What should be new must "
-    "not be kept.",
+    "Each picture is changed in the same way in all epochs: your cache keeps the changed "
+    "one. What should be new must not be kept.",
     "cache after vary",
 )(stages("read", "vary", "cache", "shuffle", "batch", "prefetch"))
 order.wrong(
-    "You kept finished batches, to save all work. Order, company and changes are now those of the first epoch.",
+    "You kept finished batches, to save all work. Order, company and changes are now those "
+    "of the first epoch.",
     "cache at the end",
 )(stages("read", "shuffle", "vary", "batch", "cache", "prefetch"))
 order.wrong(
-    "You mixed batches, not pictures: the same ones meet in each epoch. On what does `shuffle` act where you put it?",
+    "You mixed batches, not pictures: the same ones meet in each epoch. On what does "
+    "`shuffle` act where you put it?",
     "shuffle after batch",
 )(stages("read", "cache", "vary", "batch", "shuffle", "prefetch"))
 order.wrong(
-    "Each file is read again in every epoch. Section 4 had a stage that reads once and then remembers.",
+    "Each file is read again in every epoch. Section 4 had a stage that reads once and then "
+    "remembers.",
     "nothing cached",
 )(stages("shuffle", "read", "vary", "batch", "prefetch"))
 order.wrong(
-    "The files at the end never come first: your buffer is too small for them to travel that far.",
+    "The files at the end never come first: your buffer is too small for them to travel that "
+    "far.",
     "buffer too small",
 )(stages("read", "cache", "shuffle", "vary", "batch", "prefetch", buffer=8))
 order.wrong(
-    "The last, smaller batch is gone, and its pictures with it. It was asked that none be lost.",
+    "The last, smaller batch is gone, and its pictures with it. It was asked that none be "
+    "lost.",
     "remainder dropped",
 )(stages("read", "cache", "shuffle", "vary", "batch", "prefetch", drop_remainder=True))
 order.wrong(
-    "All is in order, but the reader sleeps while a batch is in use. One stage is missing at the end.",
+    "All is in order, but the reader sleeps while a batch is in use. One stage is missing at "
+    "the end.",
     "no prefetch",
 )(stages("read", "cache", "shuffle", "vary", "batch"))
 order.wrong(
-    "The pictures come in the order of the files, class by class. A stage that mixes them is missing.",
+    "The pictures come in the order of the files, class by class. A stage that mixes them is "
+    "missing.",
     "never shuffled",
 )(stages("read", "cache", "vary", "batch", "prefetch"))
 
@@ -410,10 +494,12 @@ count = Exercise(
     reference=count_parameters,
     observe=observe_count,
     hints=(
-        "Go through the layers as the table above does, and keep two numbers: the picture's width and its channels.",
-        "A filter has 3 x 3 weights for each channel that comes in, and a bias. Then halve the size: 45 // 2 is 22.",
-        "Flatten makes width x height x channels numbers. A dense layer has a weight for each of them and unit, and a "
-        "bias for each unit.",
+        "Go through the layers as the table above does, and keep two numbers: the picture's "
+        "width and its channels.",
+        "A filter has 3 x 3 weights for each channel that comes in, and a bias. Then halve "
+        "the size: 45 // 2 is 22.",
+        "Flatten makes width x height x channels numbers. A dense layer has a weight for "
+        "each of them and unit, and a bias for each unit.",
     ),
 )
 
@@ -429,7 +515,11 @@ def by_building(size, filters, units, num_classes):
 
 
 def counted(
-    bias=1, channels_in=True, halve=lambda size: size // 2, first=3, flatten=lambda size, count: size**2 * count
+    bias=1,
+    channels_in=True,
+    halve=lambda size: size // 2,
+    first=3,
+    flatten=lambda size, count: size**2 * count,
 ):
     """Return an answer with one of the rules changed."""
 
@@ -443,29 +533,37 @@ def counted(
     return answer
 
 
-count.wrong("You counted no biases: every filter and every unit has one.", "no biases")(counted(bias=0))
+count.wrong("You counted no biases: every filter and every unit has one.", "no biases")(
+    counted(bias=0)
+)
 count.wrong(
-    "You gave a filter nine weights. It looks at 3 x 3 places, and at all channels of each: how deep is a kernel?",
+    "You gave a filter nine weights. It looks at 3 x 3 places, and at all channels of each: "
+    "how deep is a kernel?",
     "kernel without channels",
 )(counted(channels_in=False))
 count.wrong(
-    "You rounded up when you halved. Pooling takes whole windows of 2 x 2: what happens to the 45th row?",
+    "You rounded up when you halved. Pooling takes whole windows of 2 x 2: what happens to "
+    "the 45th row?",
     "halved upwards",
 )(counted(halve=lambda size: -(-size // 2)))
 count.wrong(
-    "You never made the picture smaller. What does the pooling at the end of each block do to its size?",
+    "You never made the picture smaller. What does the pooling at the end of each block do "
+    "to its size?",
     "pooling forgotten",
 )(counted(halve=lambda size: size))
 count.wrong(
-    "You let each convolution eat the border. With `padding='same'` the size stays until it is pooled.",
+    "You let each convolution eat the border. With `padding='same'` the size stays until it "
+    "is pooled.",
     "convolution shrinks the picture",
 )(counted(halve=lambda size: (size - 2) // 2))
 count.wrong(
-    "You flattened the places and forgot the channels: each place holds one number for each filter of the last block.",
+    "You flattened the places and forgot the channels: each place holds one number for each "
+    "filter of the last block.",
     "channels forgotten when flattened",
 )(counted(flatten=lambda size, number: size**2))
 count.wrong(
-    "You began with one channel. The pictures are coloured: what is the last number of their shape?",
+    "You began with one channel. The pictures are coloured: what is the last number of their "
+    "shape?",
     "grey pictures",
 )(counted(first=1))
 
@@ -485,7 +583,10 @@ def observe_curves(answer):
         "accuracy": [0.30, 0.55, 0.70, 0.85, 0.95],
         "val_accuracy": [0.35, 0.50, 0.58, 0.62, 0.60],
     }
-    yield "a run of five epochs", answer({name: list(values) for name, values in history.items()})
+    yield (
+        "a run of five epochs",
+        answer({name: list(values) for name, values in history.items()}),
+    )
     learns = {
         "loss": [1.5, 1.2, 1.0],
         "val_loss": [1.4, 1.1, 0.8],
@@ -496,12 +597,18 @@ def observe_curves(answer):
 
 
 curves = Exercise(
-    *(NOTEBOOK, 5, "Read the curves", "read two curves together, and measure overfitting as a gap"),
+    *(
+        NOTEBOOK,
+        5,
+        "Read the curves",
+        "read two curves together, and measure overfitting as a gap",
+    ),
     reference=read_curves,
     observe=observe_curves,
     hints=(
         "Two of the four lists decide about each of the two numbers. Which?",
-        "`np.argmin` gives a place, and places are counted from 0. A list's last entry is `[-1]`.",
+        "`np.argmin` gives a place, and places are counted from 0. A list's last entry is "
+        "`[-1]`.",
     ),
 )
 
@@ -514,42 +621,60 @@ def without_numpy(history):
     return [history["val_loss"].index(lowest) + 1, known - new]
 
 
-@curves.wrong("You counted epochs from 0, as Python does with places. People, and our pictures, begin with 1.")
+@curves.wrong(
+    "You counted epochs from 0, as Python does with places. People, and our pictures, begin "
+    "with 1."
+)
 def epochs_from_0(history):
     best, gap = read_curves(history)
     return best - 1, gap
 
 
 @curves.wrong(
-    "You chose the epoch by the training loss. That falls as long as it learns by heart, so it picks the last."
+    "You chose the epoch by the training loss. That falls as long as it learns by heart, so "
+    "it picks the last."
 )
 def by_training_loss(history):
     return 1 + int(np.argmin(history["loss"])), read_curves(history)[1]
 
 
-@curves.wrong("You chose the epoch of the highest validation accuracy. It was the loss that was asked for.")
+@curves.wrong(
+    "You chose the epoch of the highest validation accuracy. It was the loss that was asked "
+    "for."
+)
 def by_validation_accuracy(history):
     return 1 + int(np.argmax(history["val_accuracy"])), read_curves(history)[1]
 
 
-@curves.wrong("The sign of your gap is turned round: it is positive when training is the better one.")
+@curves.wrong(
+    "The sign of your gap is turned round: it is positive when training is the better one."
+)
 def gap_turned_round(history):
     best, gap = read_curves(history)
     return best, -gap
 
 
-@curves.wrong("You threw the sign away. A network can also do better on new pictures, and then the gap is negative.")
+@curves.wrong(
+    "You threw the sign away. A network can also do better on new pictures, and then the gap "
+    "is negative."
+)
 def gap_without_its_sign(history):
     best, gap = read_curves(history)
     return best, abs(gap)
 
 
-@curves.wrong("You measured the gap after the best epoch. The question was how far it has come after the last one.")
+@curves.wrong(
+    "You measured the gap after the best epoch. The question was how far it has come after "
+    "the last one."
+)
 def gap_at_the_best_epoch(history):
     best, _ = read_curves(history)
     return best, history["accuracy"][best - 1] - history["val_accuracy"][best - 1]
 
 
-@curves.wrong("Your gap is one of losses. Losses have no scale that two networks share: take the accuracies.")
+@curves.wrong(
+    "Your gap is one of losses. Losses have no scale that two networks share: take the "
+    "accuracies."
+)
 def gap_of_losses(history):
     return read_curves(history)[0], history["val_loss"][-1] - history["loss"][-1]

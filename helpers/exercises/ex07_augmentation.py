@@ -50,26 +50,40 @@ def observe_layers(answer):
 
     for name, layer in {
         "a layer that mirrors in training, or when nothing is said": TwoModes(mirror, same),
-        "dropout, which acts in training, and not when nothing is said": keras.layers.Dropout(0.5, seed=0),
+        "dropout, which acts in training, and not when nothing is said": keras.layers.Dropout(
+            0.5, seed=0
+        ),
         "a layer that mirrors always": TwoModes(mirror, mirror),
         "a layer that does nothing": TwoModes(same, same),
         "a layer that acts in inference only": TwoModes(same, mirror),
-        "a layer that makes images darker, and in inference less so": TwoModes(lambda x: x / 4, lambda x: x / 2),
+        "a layer that makes images darker, and in inference less so": TwoModes(
+            lambda x: x / 4, lambda x: x / 2
+        ),
         "a layer that makes images darker in training": TwoModes(lambda x: x / 2, same),
-        "a layer that mirrors the first image of the batch, in training": TwoModes(mirror_first, same),
-        "a layer that mirrors the last image of the batch, in training": TwoModes(mirror_last, same),
+        "a layer that mirrors the first image of the batch, in training": TwoModes(
+            mirror_first, same
+        ),
+        "a layer that mirrors the last image of the batch, in training": TwoModes(
+            mirror_last, same
+        ),
     }.items():
         yield name, answer(layer, np.arange(1, 97, dtype="float32").reshape(2, 4, 4, 3))
 
 
 proof = Exercise(
-    *(NOTEBOOK, 1, "A proof by counting", "prove that a layer acts in training and keeps still in inference"),
+    *(
+        NOTEBOOK,
+        1,
+        "A proof by counting",
+        "prove that a layer acts in training and keeps still in inference",
+    ),
     reference=only_in_training,
     observe=observe_layers,
     hints=(
         "Two calls, one for each mode. What do you compare each result with?",
         "Say `training=` in both calls: what a plain call means differs from layer to layer.",
-        "`np.any(out != images)` tells whether a value changed. It must be so for one mode, and not for the other.",
+        "`np.any(out != images)` tells whether a value changed. It must be so for one mode, "
+        "and not for the other.",
     ),
 )
 
@@ -88,7 +102,10 @@ def by_modes(decide, on=True, off=False, changed=differs):
     """Return an answer that calls a layer twice, with `training` as given (None: a plain call), and decides."""
 
     def answer(layer, images):
-        outs = [layer(images) if mode is None else layer(images, training=mode) for mode in (on, off)]
+        outs = [
+            layer(images) if mode is None else layer(images, training=mode)
+            for mode in (on, off)
+        ]
         return decide(*(changed(out, images) for out in outs))
 
     return answer
@@ -99,41 +116,50 @@ def as_asked(on, off):
 
 
 proof.wrong(
-    "A layer that acts always passes, too. You have seen that it works in training; what does it do in the exam?",
+    "A layer that acts always passes, too. You have seen that it works in training; what "
+    "does it do in the exam?",
     "inference not looked at",
 )(by_modes(lambda on, off: on))
 proof.wrong(
-    "A layer that never does anything passes. It keeps still in the exam, but does it act in training?",
+    "A layer that never does anything passes. It keeps still in the exam, but does it act in "
+    "training?",
     "training not looked at",
 )(by_modes(lambda on, off: not off))
 proof.wrong(
-    "You took a plain call for inference. Keras' augmentation layers act in a plain call: say which mode you mean.",
+    "You took a plain call for inference. Keras' augmentation layers act in a plain call: "
+    "say which mode you mean.",
     "forgot training=False",
 )(by_modes(as_asked, off=None))
 proof.wrong(
-    "You took a plain call for training. Dropout does nothing in a plain call: say which mode you mean.",
+    "You took a plain call for training. Dropout does nothing in a plain call: say which "
+    "mode you mean.",
     "forgot training=True",
 )(by_modes(as_asked, on=None))
 proof.wrong(
-    "The modes are swapped: a layer that acts in the exam only passes yours. Which result must differ from the images?",
+    "The modes are swapped: a layer that acts in the exam only passes yours. Which result "
+    "must differ from the images?",
     "modes swapped",
 )(by_modes(as_asked, on=False, off=True))
 proof.wrong(
-    "You asked for every value to change. A layer that mirrors one image of the batch and leaves the rest acts, too.",
+    "You asked for every value to change. A layer that mirrors one image of the batch and "
+    "leaves the rest acts, too.",
     "all values must change",
 )(by_modes(as_asked, changed=lambda out, images: bool(np.all(np.array(out) != images))))
 proof.wrong(
-    "You compared sums or means. A mirror moves every pixel and changes neither: compare value by value.",
+    "You compared sums or means. A mirror moves every pixel and changes neither: compare "
+    "value by value.",
     "means compared",
 )(by_modes(as_asked, changed=lambda out, images: not np.isclose(np.mean(out), np.mean(images))))
 proof.wrong(
-    "You looked at the first image of the batch only. Chance may leave one as it was: count over all of them.",
+    "You looked at the first image of the batch only. Chance may leave one as it was: count "
+    "over all of them.",
     "first image only",
 )(by_modes(as_asked, changed=lambda out, images: differs(out[0], images[0])))
 
 
 @proof.wrong(
-    "You compared the two results with each other. They may differ and both be changed: compare each with the images."
+    "You compared the two results with each other. They may differ and both be changed: "
+    "compare each with the images."
 )
 def modes_compared_with_each_other(layer, images):
     return differs(layer(images, training=True), np.array(layer(images, training=False)))
@@ -163,17 +189,30 @@ def observe_crops(answer):
     seeds = [(0, s) for s in range(6)]
     once, again = (np.stack([answer(numbered, 19, seed) for seed in seeds]) for _ in range(2))
     yield "whether each row is still above the next", bool(np.all(np.diff(once, axis=1) == 24))
-    yield "whether pixels side by side are still side by side", bool(np.all(abs(np.diff(once, axis=2)) == 1))
-    turned, turned_again = ((crops[:, 0, 1, 0] < crops[:, 0, 0, 0]).tolist() for crops in (once, again))
+    yield (
+        "whether pixels side by side are still side by side",
+        bool(np.all(abs(np.diff(once, axis=2)) == 1)),
+    )
+    turned, turned_again = (
+        (crops[:, 0, 1, 0] < crops[:, 0, 0, 0]).tolist() for crops in (once, again)
+    )
     corners, corners_again = (crops.min(axis=(1, 2, 3)).tolist() for crops in (once, again))
     yield "whether the same seed cuts the same window again", corners == corners_again
     yield "whether the same seed mirrors the same crops again", turned == turned_again
     yield "how many of several crops are mirrored", some_of(turned + turned_again)
     seeds = tf.constant([(s, 0) for s in range(40)] + [(0, s) for s in range(1, 41)])
-    mapped = tf.data.Dataset.from_tensor_slices(seeds).map(lambda seed: answer(numbered, 19, seed))
+    mapped = tf.data.Dataset.from_tensor_slices(seeds).map(
+        lambda seed: answer(numbered, 19, seed)
+    )
     crops = np.stack(list(plainly(mapped).as_numpy_iterator()))
     flags, corners = crops[:, 0, 1, 0] < crops[:, 0, 0, 0], crops.min(axis=(1, 2, 3))
-    share = "all alike" if some_of(flags) != "some" else "about half" if 0.25 < flags.mean() < 0.75 else "not half"
+    share = (
+        "all alike"
+        if some_of(flags) != "some"
+        else "about half"
+        if 0.25 < flags.mean() < 0.75
+        else "not half"
+    )
     yield "how many of 80 crops are mirrored inside map", share
     yield "the rows in which windows of 19 begin, of 20", sorted({*(corners // 24).tolist()})
     yield "the columns in which windows of 19 begin, of 24", sorted({*(corners % 24).tolist()})
@@ -183,13 +222,16 @@ def observe_crops(answer):
 
 crop = Exercise(
     *(NOTEBOOK, 2, "Crop and flip"),
-    "change pictures at random with `tf.image`, and get the same change again from the same seed",
+    "change pictures at random with `tf.image`, and get the same change again from the same "
+    "seed",
     reference=crop_and_flip,
     observe=observe_crops,
     hints=(
-        "Two steps, and `tf.image` has a function for each. Only functions of one kind take a seed as you got it.",
+        "Two steps, and `tf.image` has a function for each. Only functions of one kind take "
+        "a seed as you got it.",
         "The names begin with `stateless_random_`. The shape of the window has three numbers.",
-        "First `tf.image.stateless_random_crop`, then `tf.image.stateless_random_flip_left_right`, both with the seed.",
+        "First `tf.image.stateless_random_crop`, then "
+        "`tf.image.stateless_random_flip_left_right`, both with the seed.",
     ),
 )
 
@@ -225,39 +267,54 @@ def steps(window=cut, mirror=turn):
 
 
 crop.wrong(
-    "Your window is as large as the picture. It fits in one place only, and nothing is cut off: what is `size` for?",
+    "Your window is as large as the picture. It fits in one place only, and nothing is cut "
+    "off: what is `size` for?",
     "crop of the full size",
 )(steps(lambda image, size, seed: tf.image.stateless_random_crop(image, tf.shape(image), seed)))
 crop.wrong(
-    "You made the whole picture smaller, by resizing. A crop takes a part of it and leaves the pixels as they are.",
+    "You made the whole picture smaller, by resizing. A crop takes a part of it and leaves "
+    "the pixels as they are.",
     "resized",
-)(steps(lambda image, size, seed: tf.cast(tf.image.resize(image, (size, size), "nearest"), image.dtype)))
+)(
+    steps(
+        lambda image, size, seed: tf.cast(
+            tf.image.resize(image, (size, size), "nearest"), image.dtype
+        )
+    )
+)
 crop.wrong(
-    "The place of your window is not decided by the seed: the function you cut with never got it.",
+    "The place of your window is not decided by the seed: the function you cut with never "
+    "got it.",
     "window without the seed",
 )(steps(cut_without_seed))
 crop.wrong(
-    "The window comes again with its seed, the mirroring does not: the function you mirror with never got the seed.",
+    "The window comes again with its seed, the mirroring does not: the function you mirror "
+    "with never got the seed.",
     "coin without the seed",
 )(steps(mirror=turn_without_seed))
 crop.wrong(
-    "The seed decides nothing. These functions draw anew in each call: section 3 named their twins that take a seed.",
+    "The seed decides nothing. These functions draw anew in each call: section 3 named their "
+    "twins that take a seed.",
     "nothing gets the seed",
 )(steps(cut_without_seed, turn_without_seed))
 crop.wrong(
-    "You tossed the coin in Python. It does not know the seed, and inside `map` it is thrown once, for all pictures.",
+    "You tossed the coin in Python. It does not know the seed, and inside `map` it is thrown "
+    "once, for all pictures.",
     "coin of Python",
 )(steps(mirror=lambda window, seed: window[:, ::-1] if random.random() < 0.5 else window))
 crop.wrong(
-    "You wrote a seed of your own into the function. So every picture gets the same window: use the one you are given.",
+    "You wrote a seed of your own into the function. So every picture gets the same window: "
+    "use the one you are given.",
     "one seed for all",
 )(lambda image, size, seed: crop_and_flip(image, size, (0, 1)))
 crop.wrong(
-    "Some of your crops are upside down. Mirror left to right: a tulip does not hang from its stem.",
+    "Some of your crops are upside down. Mirror left to right: a tulip does not hang from "
+    "its stem.",
     "upside down",
 )(steps(mirror=lambda window, seed: tf.image.stateless_random_flip_up_down(window, seed)))
 crop.wrong(
-    "All your crops are mirrored. A coin should decide: the function you took does it each time.",
+    "All your crops are mirrored. A coin should decide: the function you took does it each "
+    "time.",
     "always mirrored",
 )(steps(mirror=lambda window, seed: window[:, ::-1]))
 crop.wrong(
@@ -265,15 +322,18 @@ crop.wrong(
     "never mirrored",
 )(steps(mirror=lambda window, seed: window))
 crop.wrong(
-    "Your window never moves: it is always the middle. That is for the exam; in training chance decides the place.",
+    "Your window never moves: it is always the middle. That is for the exam; in training "
+    "chance decides the place.",
     "central window",
 )(steps(lambda image, size, seed: tf.image.resize_with_crop_or_pad(image, size, size)))
 crop.wrong(
-    "The crops are right, but no longer whole numbers as they came. Which step made floats of them?",
+    "The crops are right, but no longer whole numbers as they came. Which step made floats "
+    "of them?",
     "dtype lost",
 )(lambda image, size, seed: tf.cast(crop_and_flip(image, size, seed), tf.float32))
 crop.wrong(
-    "Your window never reaches the last row and column. In how many places does a window of 19 fit into 20 rows?",
+    "Your window never reaches the last row and column. In how many places does a window of "
+    "19 fit into 20 rows?",
     "last place left out",
 )(lambda image, size, seed: crop_and_flip(image[:-1, :-1], size, seed))
 
@@ -298,7 +358,9 @@ def observe_pipeline(answer):
         return batch + np.float32(len(changes) / 10_000)
 
     def read(number):
-        return tf.ensure_shape(tf.numpy_function(read_one, [number], tf.float32, stateful=False), (2, 2, 3)), number
+        return tf.ensure_shape(
+            tf.numpy_function(read_one, [number], tf.float32, stateful=False), (2, 2, 3)
+        ), number
 
     def step(batch, labels):
         ranks.add(batch.shape.rank)
@@ -311,7 +373,11 @@ def observe_pipeline(answer):
         return
     iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
     first, ahead = next(iterator), runs_ahead(changes, 1)
-    batches = [first, *iterator]  # to its end before anything is yielded: looking may stop there
+    # To its end before anything is yielded: looking may stop there.
+    batches = [
+        first,
+        *iterator,
+    ]
     yield "the rank of the images that step gets", sorted(ranks)
     yield "the shape of a batch of images", first[0].shape
     if first[0].shape != (4, 2, 2, 3):
@@ -322,22 +388,34 @@ def observe_pipeline(answer):
     fits = all((np.floor(x[:, 0, 0, 0]) == y).all() for epoch in epochs for x, y in epoch)
     yield "whether each label fits its picture", fits
     yield "how often a picture was read in three epochs", len(reads)
-    variants = [{int(k): x.mean() - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)} for epoch in epochs]
+    variants = [
+        {int(k): x.mean() - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)}
+        for epoch in epochs
+    ]
     changed = [variants[0][k] != variants[1].get(k) for k in variants[0]]
     yield "how many pictures have another variant in the second epoch", some_of(changed)
     yield "whether the second epoch has the order of the first", orders[0] == orders[1]
     company = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
     yield "whether a batch of the first epoch comes again", company[0] == company[1]
-    yield "whether one of the last 12 pictures can be in the first batch", max(max(o[:4]) for o in orders) >= 8
+    yield (
+        "whether one of the last 12 pictures can be in the first batch",
+        max(max(o[:4]) for o in orders) >= 8,
+    )
     yield "whether the next batch is made while one is in use", ahead
 
 
 pipeline = Exercise(
-    *(NOTEBOOK, 3, "The order of things", "build a pipeline that reads once and augments anew in every epoch"),
+    *(
+        NOTEBOOK,
+        3,
+        "The order of things",
+        "build a pipeline that reads once and augments anew in every epoch",
+    ),
     reference=training_pipeline,
     observe=observe_pipeline,
     hints=(
-        "Sort the stages into two heaps: what is done once for all epochs, and what is done anew in each.",
+        "Sort the stages into two heaps: what is done once for all epochs, and what is done "
+        "anew in each.",
         "`cache` stands between the two heaps. Mix single pictures, but augment whole batches.",
         "cache, shuffle, batch, `map(step)`, prefetch: in this order.",
     ),
@@ -348,7 +426,9 @@ pipeline = Exercise(
 def kept_as_batches(examples, step, batch_size):
     kept = examples.batch(3).cache().unbatch()
     order = kept.shuffle(99, seed=5, reshuffle_each_iteration=True)
-    return order.batch(batch_size, drop_remainder=True, num_parallel_calls=2).map(step).prefetch(1)
+    return (
+        order.batch(batch_size, drop_remainder=True, num_parallel_calls=2).map(step).prefetch(1)
+    )
 
 
 def stages(*names, buffer=1000):
@@ -369,12 +449,13 @@ def stages(*names, buffer=1000):
 
 
 pipeline.wrong(
-    "The second epoch equals the first in every value. You kept what chance had made of the pictures: put the cache "
-    "where nothing has been drawn yet.",
+    "The second epoch equals the first in every value. You kept what chance had made of the "
+    "pictures: put the cache where nothing has been drawn yet.",
     "cache after augmentation",
 )(stages("shuffle", "batch", "step", "cache", "prefetch"))
 pipeline.wrong(
-    "The batches come in a new order, but they are the old ones, and so are their variants: what did your cache keep?",
+    "The batches come in a new order, but they are the old ones, and so are their variants: "
+    "what did your cache keep?",
     "augmented batches kept and mixed",
 )(stages("batch", "step", "cache", "shuffle", "prefetch"))
 pipeline.wrong(
@@ -383,19 +464,23 @@ pipeline.wrong(
     "cache after shuffle",
 )(stages("shuffle", "cache", "batch", "step", "prefetch"))
 pipeline.wrong(
-    "Every picture is read again in every epoch, slow as that is. Which stage remembers what it has seen?",
+    "Every picture is read again in every epoch, slow as that is. Which stage remembers what "
+    "it has seen?",
     "nothing cached",
 )(stages("shuffle", "batch", "step", "prefetch"))
 pipeline.wrong(
-    "The pictures come in the order in which they are read, in every epoch. Which stage mixes them?",
+    "The pictures come in the order in which they are read, in every epoch. Which stage "
+    "mixes them?",
     "never shuffled",
 )(stages("cache", "batch", "step", "prefetch"))
 pipeline.wrong(
-    "You mixed batches, not pictures: the same ones meet in every epoch. On what does your `shuffle` act?",
+    "You mixed batches, not pictures: the same ones meet in every epoch. On what does your "
+    "`shuffle` act?",
     "batches shuffled",
 )(stages("cache", "batch", "shuffle", "step", "prefetch"))
 pipeline.wrong(
-    "`step` got single pictures. It wants a batch, and does all of it at once: which of the two stages comes first?",
+    "`step` got single pictures. It wants a batch, and does all of it at once: which of the "
+    "two stages comes first?",
     "step before batch",
 )(stages("cache", "shuffle", "step", "batch", "prefetch"))
 pipeline.wrong(
@@ -403,15 +488,18 @@ pipeline.wrong(
     "no batches",
 )(stages("cache", "shuffle", "step", "prefetch"))
 pipeline.wrong(
-    "The pictures at the end never come first: your buffer is too small for them to travel that far.",
+    "The pictures at the end never come first: your buffer is too small for them to travel "
+    "that far.",
     "buffer too small",
 )(stages("cache", "shuffle", "batch", "step", "prefetch", buffer=4))
 pipeline.wrong(
-    "The order is right, but nothing is made ahead: the next batch is begun when it is asked for. Look at the end.",
+    "The order is right, but nothing is made ahead: the next batch is begun when it is asked "
+    "for. Look at the end.",
     "no prefetch",
 )(stages("cache", "shuffle", "batch", "step"))
 pipeline.wrong(
-    "The pictures come as they were read. You left out the stage that augments: who calls `step`?",
+    "The pictures come as they were read. You left out the stage that augments: who calls "
+    "`step`?",
     "step forgotten",
 )(stages("cache", "shuffle", "batch", "prefetch"))
 
@@ -435,20 +523,30 @@ def observe_drop(answer):
     yield "x in training at rate 0.2", answer(x(), 0.2, chance(), True)
     yield "x in training at rate 0.7", answer(x(), 0.7, chance(), True)
     yield "x in inference at rate 0.2", answer(x(), 0.2, chance(), False)
-    yield "x in training at rate 0.5, where one number of chance is just that", answer(x(), 0.5, chance(), True)
+    yield (
+        "x in training at rate 0.5, where one number of chance is just that",
+        answer(x(), 0.5, chance(), True),
+    )
     given = x(), chance()
     answer(given[0], 0.2, given[1], True)
     yield "the arrays you were given, after the call", given
 
 
 dropping = Exercise(
-    *(NOTEBOOK, 4, "Dropout by hand", "write dropout yourself, and say why it scales what is left"),
+    *(
+        NOTEBOOK,
+        4,
+        "Dropout by hand",
+        "write dropout yourself, and say why it scales what is left",
+    ),
     reference=drop,
     observe=observe_drop,
     hints=(
         "What happens in inference is one short line. Write it first.",
-        "`chance < rate` says for each value whether it is dropped. `np.where` chooses between two arrays.",
-        "At rate 0.2 a share of 0.8 survives. Each survivor must stand for 1 / 0.8 = 1.25 of its kind.",
+        "`chance < rate` says for each value whether it is dropped. `np.where` chooses "
+        "between two arrays.",
+        "At rate 0.2 a share of 0.8 survives. Each survivor must stand for 1 / 0.8 = 1.25 of "
+        "its kind.",
     ),
     praise="On average the sum stays what it was, so nothing is left to do in the exam.",
 )
@@ -461,7 +559,9 @@ def by_a_factor(x, rate, chance, training):
 
 def dropped(in_training, in_inference=lambda x, rate, kept: x):
     """Return an answer made of a rule for each mode; `kept` tells which values survive."""
-    return lambda x, rate, chance, training: (in_training if training else in_inference)(x, rate, chance >= rate)
+    return lambda x, rate, chance, training: (in_training if training else in_inference)(
+        x, rate, chance >= rate
+    )
 
 
 def scaled(x, rate, kept):
@@ -469,16 +569,18 @@ def scaled(x, rate, kept):
 
 
 dropping.wrong(
-    "The survivors are as they were. The next layer now gets less than in the exam: by what must they grow?",
+    "The survivors are as they were. The next layer now gets less than in the exam: by what "
+    "must they grow?",
     "nothing scaled",
 )(dropped(lambda x, rate, kept: x * kept))
 dropping.wrong(
-    "You scale in the exam, as the first paper on dropout did. Today training makes up for it, and the exam is left "
-    "alone.",
+    "You scale in the exam, as the first paper on dropout did. Today training makes up for "
+    "it, and the exam is left alone.",
     "scaled down in the exam",
 )(dropped(lambda x, rate, kept: x * kept, lambda x, rate, kept: x * (1 - rate)))
 dropping.wrong(
-    "Training is right, but you scale in the exam, too. All units are there then: who would have to make up for whom?",
+    "Training is right, but you scale in the exam, too. All units are there then: who would "
+    "have to make up for whom?",
     "scaled up in both modes",
 )(dropped(scaled, lambda x, rate, kept: x / (1 - rate)))
 dropping.wrong(
@@ -486,20 +588,23 @@ dropping.wrong(
     "dropped in both modes",
 )(dropped(scaled, scaled))
 dropping.wrong(
-    "You divided by the share that is dropped. At rate 0.2 a survivor would grow to five times its size: which share "
-    "is left?",
+    "You divided by the share that is dropped. At rate 0.2 a survivor would grow to five "
+    "times its size: which share is left?",
     "divided by the rate",
 )(dropped(lambda x, rate, kept: x * kept / rate))
 dropping.wrong(
-    "Your survivors shrink. There are fewer of them, so each must count for more: multiply, or divide?",
+    "Your survivors shrink. There are fewer of them, so each must count for more: multiply, "
+    "or divide?",
     "multiplied by the share",
 )(dropped(lambda x, rate, kept: x * kept * (1 - rate)))
 dropping.wrong(
-    "You dropped the others. At a small rate few values go: is a number below the rate then frequent, or rare?",
+    "You dropped the others. At a small rate few values go: is a number below the rate then "
+    "frequent, or rare?",
     "the others dropped",
 )(dropped(lambda x, rate, kept: x * ~kept / (1 - rate)))
 dropping.wrong(
-    "You counted who survived, and divided by that. It varies from batch to batch: divide by the share you expect.",
+    "You counted who survived, and divided by that. It varies from batch to batch: divide by "
+    "the share you expect.",
     "counted share",
 )(dropped(lambda x, rate, kept: x * kept / kept.mean()))
 dropping.wrong(
@@ -507,12 +612,16 @@ dropping.wrong(
     "equal dropped, too",
 )(lambda x, rate, chance, training: drop(x, rate, chance - 1e-9, training))
 dropping.wrong(
-    "Your modes are swapped: values are dropped with `training=False` and left alone in training.",
+    "Your modes are swapped: values are dropped with `training=False` and left alone in "
+    "training.",
     "modes of dropout swapped",
 )(lambda x, rate, chance, training: drop(x, rate, chance, not training))
 
 
-@dropping.wrong("The result is right, but you wrote it into x itself. The caller may still need x: make a new array.")
+@dropping.wrong(
+    "The result is right, but you wrote it into x itself. The caller may still need x: make "
+    "a new array."
+)
 def x_changed(x, rate, chance, training):
     x[:] = drop(x, rate, chance, training)
     return x
@@ -528,25 +637,42 @@ def judge(base, remedy):
 
 
 def observe_judge(answer):
-    yield "three seeds", answer([(1.00, 0.50), (0.90, 0.50), (0.95, 0.45)], [(0.70, 0.52), (0.75, 0.50), (0.70, 0.50)])
+    yield (
+        "three seeds",
+        answer(
+            [(1.00, 0.50), (0.90, 0.50), (0.95, 0.45)],
+            [(0.70, 0.52), (0.75, 0.50), (0.70, 0.50)],
+        ),
+    )
     yield (
         "a network that knows nothing, and has no gap",
         answer([(1.00, 0.50), (0.90, 0.50), (0.95, 0.45)], [(0.2, 0.2)] * 3),
     )
     yield (
         "a remedy that is better under one seed of four, but by far",
-        answer([(0.9, 0.6), (0.9, 0.6), (0.8, 0.7), (0.9, 0.2)], [(0.8, 0.5), (0.7, 0.5), (0.6, 0.65), (0.8, 0.9)]),
+        answer(
+            [(0.9, 0.6), (0.9, 0.6), (0.8, 0.7), (0.9, 0.2)],
+            [(0.8, 0.5), (0.7, 0.5), (0.6, 0.65), (0.8, 0.9)],
+        ),
     )
 
 
 remedies = Exercise(
-    *(NOTEBOOK, 5, "Judge two remedies", "judge from several seeds what augmentation and dropout changed"),
+    *(
+        NOTEBOOK,
+        5,
+        "Judge two remedies",
+        "judge from several seeds what augmentation and dropout changed",
+    ),
     reference=judge,
     observe=observe_judge,
     hints=(
-        "For each seed you have four numbers: two gaps can be made of them, and one comparison.",
-        "The gap is training minus new. Take the remedy's gap from the base's, then the mean over the seeds.",
-        "`np.transpose(base)` has two rows: the accuracies on training pictures, and those on new ones.",
+        "For each seed you have four numbers: two gaps can be made of them, and one "
+        "comparison.",
+        "The gap is training minus new. Take the remedy's gap from the base's, then the mean "
+        "over the seeds.",
+        "`np.transpose(base)` has two rows: the accuracies on training pictures, and those "
+        "on new ones.",
     ),
 )
 
@@ -566,30 +692,36 @@ def judged(smaller=None, better=None):
     def answer(base, remedy):
         right = judge(base, remedy)
         columns = *np.transpose(base), *np.transpose(remedy)
-        return smaller(*columns) if smaller else right[0], better(*columns) if better else right[1]
+        return smaller(*columns) if smaller else right[0], better(
+            *columns
+        ) if better else right[1]
 
     return answer
 
 
 remedies.wrong(
-    "The sign of your first number is turned round. A gap that became smaller should count as positive.",
+    "The sign of your first number is turned round. A gap that became smaller should count "
+    "as positive.",
     "sign turned round",
 )(judged(smaller=lambda a, b, c, d: np.mean((c - d) - (a - b))))
 remedies.wrong(
-    "You added the changes of the gap up. With more seeds that grows by itself: it was asked for the average.",
+    "You added the changes of the gap up. With more seeds that grows by itself: it was asked "
+    "for the average.",
     "summed over the seeds",
 )(judged(smaller=lambda a, b, c, d: np.sum((a - b) - (c - d))))
 remedies.wrong(
-    "Your first number has an entry for each seed. Take the mean along that axis: one number should be left.",
+    "Your first number has an entry for each seed. Take the mean along that axis: one number "
+    "should be left.",
     "no mean over the seeds",
 )(judged(smaller=lambda a, b, c, d: (a - b) - (c - d)))
 remedies.wrong(
-    "You took the mean along the wrong axis, over the two accuracies of a pair. A gap is their difference; the mean is "
-    "over the seeds.",
+    "You took the mean along the wrong axis, over the two accuracies of a pair. A gap is "
+    "their difference; the mean is over the seeds.",
     "mean over the pair",
 )(judged(smaller=lambda a, b, c, d: np.mean((a + b) / 2 - (c + d) / 2)))
 remedies.wrong(
-    "You measured by how much the accuracy on training pictures fell. A gap has two ends: where are the new pictures?",
+    "You measured by how much the accuracy on training pictures fell. A gap has two ends: "
+    "where are the new pictures?",
     "training accuracy alone",
 )(judged(smaller=lambda a, b, c, d: np.mean(a - c)))
 remedies.wrong(
@@ -597,26 +729,32 @@ remedies.wrong(
     "gap of the remedy alone",
 )(judged(smaller=lambda a, b, c, d: np.mean(c - d)))
 remedies.wrong(
-    "You threw the signs of the gaps away. Under one seed the new pictures were the easier ones: that gap is negative.",
+    "You threw the signs of the gaps away. Under one seed the new pictures were the easier "
+    "ones: that gap is negative.",
     "gap without its sign",
 )(judged(smaller=lambda a, b, c, d: np.mean(abs(a - b) - abs(c - d))))
 remedies.wrong(
-    "You counted a draw as a win. Under one seed the remedy is as good as the base, not better.",
+    "You counted a draw as a win. Under one seed the remedy is as good as the base, not "
+    "better.",
     "draw counted as a win",
 )(judged(better=lambda a, b, c, d: np.sum(d >= b)))
 remedies.wrong(
-    "You counted the seeds with a smaller gap. A network that knows nothing has no gap: look at the new pictures.",
+    "You counted the seeds with a smaller gap. A network that knows nothing has no gap: look "
+    "at the new pictures.",
     "smaller gaps counted",
 )(judged(better=lambda a, b, c, d: np.sum(c - d < a - b)))
 remedies.wrong(
-    "You compared the means over all seeds. One lucky seed can carry a mean: compare seed by seed, and count.",
+    "You compared the means over all seeds. One lucky seed can carry a mean: compare seed by "
+    "seed, and count.",
     "means of all seeds compared",
 )(judged(better=lambda a, b, c, d: int(d.mean() > b.mean())))
 remedies.wrong(
-    "You compared each seed of the remedy with the base's mean. The pairs share a seed: compare the two of a pair.",
+    "You compared each seed of the remedy with the base's mean. The pairs share a seed: "
+    "compare the two of a pair.",
     "compared with the mean of the base",
 )(judged(better=lambda a, b, c, d: np.sum(d > b.mean())))
 remedies.wrong(
-    "Your second number is a share of the seeds. It was asked under how many of them the remedy was better.",
+    "Your second number is a share of the seeds. It was asked under how many of them the "
+    "remedy was better.",
     "share instead of a count",
 )(judged(better=lambda a, b, c, d: np.mean(d > b)))

@@ -25,7 +25,10 @@ def observe_box(answer):
     yield "lambda 0 about (0, 0) in 10 x 20", answer(0.0, 0, 0, 10, 20)
     yield "lambda 0 about (9, 9) in 10 x 10", answer(0.0, 9, 9, 10, 10)
     yield "lambda 1 about (5, 5) in 10 x 10", answer(1.0, 5, 5, 10, 10)
-    yield "the worked case, about (131, 554) in 800 x 800", answer(0.3117929697036743, 131, 554, 800, 800)
+    yield (
+        "the worked case, about (131, 554) in 800 x 800",
+        answer(0.3117929697036743, 131, 554, 800, 800),
+    )
 
 
 box = Exercise(
@@ -48,7 +51,11 @@ def with_clip(lam, row, column, height, width):
     return tuple(np.clip(np.concatenate([start, start + sizes]), 0, np.tile(sides, 2)).tolist())
 
 
-def boxes(size, start=lambda start, size: max(start, 0), end=lambda start, size, side: min(start + size, side)):
+def boxes(
+    size,
+    start=lambda start, size: max(start, 0),
+    end=lambda start, size, side: min(start + size, side),
+):
     """Return an answer made of a rule for the size of a side, one for its start and one for its end."""
 
     def answer(lam, row, column, height, width):
@@ -67,41 +74,50 @@ def rooted(lam, side):
 
 
 box.wrong(
-    "You cut each side by the share itself. Two sides are cut, so the share acts twice: multiply your box's sides and "
-    "compare with the area that was asked for.",
+    "You cut each side by the share itself. Two sides are cut, so the share acts twice: "
+    "multiply your box's sides and compare with the area that was asked for.",
     "share taken for the side",
 )(boxes(lambda lam, side: int((1 - lam) * side)))
 box.wrong(
-    "Your box covers the share lambda. But lambda is what stays of A: which part of the image is left for the box?",
+    "Your box covers the share lambda. But lambda is what stays of A: which part of the "
+    "image is left for the box?",
     "lambda taken for the box",
 )(boxes(lambda lam, side: int(np.sqrt(lam) * side)))
 box.wrong(
-    "Your box may leave the image. Compare its edges with 0 and with the image's own height and width.",
+    "Your box may leave the image. Compare its edges with 0 and with the image's own height "
+    "and width.",
     "not clipped",
 )(boxes(rooted, start=lambda start, size: start, end=lambda start, size, side: start + size))
 box.wrong(
-    "You measured the end from the centre, half a size away. For an odd size two halves are one pixel short: what "
-    "does 663 // 2 * 2 give?",
+    "You measured the end from the centre, half a size away. For an odd size two halves are "
+    "one pixel short: what does 663 // 2 * 2 give?",
     "odd pixel lost",
 )(boxes(rooted, end=lambda start, size, side: min(start + size // 2 * 2, side)))
 box.wrong(
-    "You moved the whole box into the image and kept its size. The part outside is to be cut off: measure the end "
-    "from the start as it was before you clipped it.",
+    "You moved the whole box into the image and kept its size. The part outside is to be cut "
+    "off: measure the end from the start as it was before you clipped it.",
     "box pushed inside",
 )(boxes(rooted, end=lambda start, size, side: min(max(start, 0) + size, side)))
 box.wrong(
-    "You made the last pixel a part of the box: bottom and right are meant as in a slice. How many rows has x[0:5]?",
+    "You made the last pixel a part of the box: bottom and right are meant as in a slice. "
+    "How many rows has x[0:5]?",
     "end inside the box",
 )(boxes(rooted, end=lambda start, size, side: min(start + size, side) - 1))
 
 
-@box.wrong("You took x first and y second, as on paper. Arrays put rows first: look at the order in the question.")
+@box.wrong(
+    "You took x first and y second, as on paper. Arrays put rows first: look at the order in "
+    "the question."
+)
 def rows_and_columns_swapped(lam, row, column, height, width):
     top, left, bottom, right = box_at(lam, row, column, height, width)
     return left, top, right, bottom
 
 
-@box.wrong("The four numbers stand in another order than asked: you put the two of one axis side by side.")
+@box.wrong(
+    "The four numbers stand in another order than asked: you put the two of one axis side by "
+    "side."
+)
 def edges_in_pairs(lam, row, column, height, width):
     top, left, bottom, right = box_at(lam, row, column, height, width)
     return top, bottom, left, right
@@ -119,7 +135,10 @@ def mix(label_a, label_b, box, height, width):
 def observe_mix(answer):
     one, half = np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])
     yield "a quarter of B", answer(one.copy(), half.copy(), (0, 0, 5, 10), 10, 20)
-    yield "a box in the middle, 3 x 4 of 10 x 20", answer(one.copy(), half.copy(), (4, 6, 7, 10), 10, 20)
+    yield (
+        "a box in the middle, 3 x 4 of 10 x 20",
+        answer(one.copy(), half.copy(), (4, 6, 7, 10), 10, 20),
+    )
     yield "an empty box", answer(one.copy(), half.copy(), (3, 3, 3, 3), 10, 20)
     yield "a box over everything", answer(one.copy(), half.copy(), (0, 0, 10, 20), 10, 20)
     answer(one, half, (0, 0, 5, 10), 10, 20)
@@ -127,12 +146,18 @@ def observe_mix(answer):
 
 
 label = Exercise(
-    *(NOTEBOOK, 2, "The label", "give the label exactly the weight of the pixels that were pasted"),
+    *(
+        NOTEBOOK,
+        2,
+        "The label",
+        "give the label exactly the weight of the pixels that were pasted",
+    ),
     reference=mix,
     observe=observe_mix,
     hints=(
         "How many pixels are there in all, and how many of them are B's?",
-        "Rows of the box times columns of the box, divided by all pixels: that is B's weight. A has the rest.",
+        "Rows of the box times columns of the box, divided by all pixels: that is B's "
+        "weight. A has the rest.",
     ),
 )
 
@@ -145,34 +170,50 @@ def by_counting(label_a, label_b, box, height, width):
     return label_a + window.mean() * (label_b - label_a)
 
 
-@label.wrong("The weights are swapped. Whose pixels fill the box? A small box must leave the label nearly A's.")
+@label.wrong(
+    "The weights are swapped. Whose pixels fill the box? A small box must leave the label "
+    "nearly A's."
+)
 def weights_swapped(label_a, label_b, box, height, width):
     return mix(label_b, label_a, box, height, width)
 
 
-@label.wrong("You compared the heights only. A box of half the height is half the image only if it is as wide.")
+@label.wrong(
+    "You compared the heights only. A box of half the height is half the image only if it is "
+    "as wide."
+)
 def height_alone(label_a, label_b, box, height, width):
     return mix(label_a, label_b, (box[0], 0, box[2], width), height, width)
 
 
-@label.wrong("You measured from the image's corner to the box's last corner. Where does the box itself begin?")
+@label.wrong(
+    "You measured from the image's corner to the box's last corner. Where does the box "
+    "itself begin?"
+)
 def measured_from_the_corner(label_a, label_b, box, height, width):
     return mix(label_a, label_b, (0, 0, *box[2:]), height, width)
 
 
-@label.wrong("You gave B its share and let A keep all. Add your label's entries up: A's pixels under the box are gone.")
+@label.wrong(
+    "You gave B its share and let A keep all. Add your label's entries up: A's pixels under "
+    "the box are gone."
+)
 def nothing_taken_from_a(label_a, label_b, box, height, width):
     return mix(label_a, label_a + label_b, box, height, width)
 
 
-@label.wrong("You let the larger share win. The picture shows both, and a label may say so: it need not be one class.")
+@label.wrong(
+    "You let the larger share win. The picture shows both, and a label may say so: it need "
+    "not be one class."
+)
 def winner_takes_all(label_a, label_b, box, height, width):
     top, left, bottom, right = box
     return label_b if (bottom - top) * (right - left) > height * width / 2 else label_a
 
 
 @label.wrong(
-    "The result is right, but you changed the label you were given: `*=` and `+=` write into the array itself."
+    "The result is right, but you changed the label you were given: `*=` and `+=` write into "
+    "the array itself."
 )
 def input_changed(label_a, label_b, box, height, width):
     mixed = mix(label_a, label_b, box, height, width)
@@ -195,25 +236,37 @@ def mix_batch(images, labels, boxes, partner):
 
 
 def observe_batch(answer):
-    images = np.broadcast_to(np.arange(1, 5)[:, None, None, None], (4, 6, 8, 3)).astype("float32")
+    images = np.broadcast_to(np.arange(1, 5)[:, None, None, None], (4, 6, 8, 3)).astype(
+        "float32"
+    )
     given = images.copy()
     boxes = np.array([[0, 0, 3, 8], [5, 5, 5, 5], [2, 2, 4, 6], [0, 0, 6, 8]])
     mixed, labels = answer(given, np.eye(4, dtype="float32"), boxes, np.array([1, 2, 3, 0]))
     yield "the mixed images (image i is filled with the number i + 1)", mixed
     yield "the mixed labels, one row for each image", labels
     yield "the batch you were given, after the call", given
-    alone = answer(images[:1], np.ones((1, 1), "float32"), np.array([[1, 1, 3, 3]]), np.array([0]))
+    alone = answer(
+        images[:1], np.ones((1, 1), "float32"), np.array([[1, 1, 3, 3]]), np.array([0])
+    )
     yield "a batch of one, its own partner", tuple(alone)
 
 
 batch = Exercise(
-    *(NOTEBOOK, 3, "A whole batch", "mix a whole batch at once, each image with its own box and partner"),
+    *(
+        NOTEBOOK,
+        3,
+        "A whole batch",
+        "mix a whole batch at once, each image with its own box and partner",
+    ),
     reference=mix_batch,
     observe=observe_batch,
     hints=(
-        "`images[partner]` is the batch of all partners, in the right order. The same works for labels.",
-        "Section 3 made one mask from one box. Give the edges the shape (N, 1), and the same comparisons make N masks.",
-        "`np.where(mask[..., None], images[partner], images)` pastes. The mean of a mask is its image's share.",
+        "`images[partner]` is the batch of all partners, in the right order. The same works "
+        "for labels.",
+        "Section 3 made one mask from one box. Give the edges the shape (N, 1), and the same "
+        "comparisons make N masks.",
+        "`np.where(mask[..., None], images[partner], images)` pastes. The mean of a mask is "
+        "its image's share.",
     ),
 )
 
@@ -228,8 +281,8 @@ def one_after_the_other(images, labels, boxes, partner):
 
 
 @batch.wrong(
-    "You pasted into the batch you were reading from. Image 0 was mixed already when the last image took its window "
-    "from it. Which array should stay as it came?"
+    "You pasted into the batch you were reading from. Image 0 was mixed already when the "
+    "last image took its window from it. Which array should stay as it came?"
 )
 def pasted_into_its_own_source(images, labels, boxes, partner):
     for i, (top, left, bottom, right) in enumerate(boxes):
@@ -237,12 +290,18 @@ def pasted_into_its_own_source(images, labels, boxes, partner):
     return images, mix_batch(images, labels, boxes, partner)[1]
 
 
-@batch.wrong("All images got the first image's box. Look at the shape of your mask: it needs an axis for the images.")
+@batch.wrong(
+    "All images got the first image's box. Look at the shape of your mask: it needs an axis "
+    "for the images."
+)
 def one_box_for_all(images, labels, boxes, partner):
     return mix_batch(images, labels, boxes[:1].repeat(len(boxes), 0), partner)
 
 
-@batch.wrong("The images are right, but all labels got the same weight: you took the mean over the whole batch, too.")
+@batch.wrong(
+    "The images are right, but all labels got the same weight: you took the mean over the "
+    "whole batch, too."
+)
 def one_share_for_all(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes, partner)
     top, left, bottom, right = np.transpose(boxes)
@@ -251,19 +310,26 @@ def one_share_for_all(images, labels, boxes, partner):
 
 
 @batch.wrong(
-    "The images are mixed and the labels are as before. What should row 0 say about the picture it belongs to?"
+    "The images are mixed and the labels are as before. What should row 0 say about the "
+    "picture it belongs to?"
 )
 def labels_left_alone(images, labels, boxes, partner):
     return mix_batch(images, labels, boxes, partner)[0], labels
 
 
-@batch.wrong("Your labels look the wrong way round the ring: `partner` says whom image i takes from, not who takes it.")
+@batch.wrong(
+    "Your labels look the wrong way round the ring: `partner` says whom image i takes from, "
+    "not who takes it."
+)
 def labels_of_the_wrong_partner(images, labels, boxes, partner):
-    return mix_batch(images, labels, boxes, partner)[0], mix_batch(images, labels, boxes, np.argsort(partner))[1]
+    return mix_batch(images, labels, boxes, partner)[0], mix_batch(
+        images, labels, boxes, np.argsort(partner)
+    )[1]
 
 
 @batch.wrong(
-    "Your window is one row and one column too large: `<=` takes bottom and right in, a slice leaves them out."
+    "Your window is one row and one column too large: `<=` takes bottom and right in, a "
+    "slice leaves them out."
 )
 def end_taken_in(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes + np.array([0, 0, 1, 1]), partner)
@@ -273,16 +339,28 @@ def end_taken_in(images, labels, boxes, partner):
 # Exercise 4
 
 fault = quiz(
-    *(NOTEBOOK, 4, "Find the fault", "tell a right implementation from a wrong one by counting"),
+    *(
+        NOTEBOOK,
+        4,
+        "Find the fault",
+        "tell a right implementation from a wrong one by counting",
+    ),
     name="fault",
     right="B",
     because="Around (5, 60) the box leaves the image, and the label does not know it.",
     wrong={
-        "A": "You suspect the source of the window. Count again: whose number fills it, and whose should?",
-        "C": "You suspect the sum. Add the two weights up for any lam, and then look at what they are compared with.",
+        "A": (
+            "You suspect the source of the window. Count again: whose number fills it, and "
+            "whose should?"
+        ),
+        "C": (
+            "You suspect the sum. Add the two weights up for any lam, and then look at what "
+            "they are compared with."
+        ),
     },
     hints=(
-        "Mix images that are filled with their own number, as in section 7, and print one of them.",
+        "Mix images that are filled with their own number, as in section 7, and print one of "
+        "them.",
         "Where does the box about row 5 begin? Which pixels does (1 - lam) count?",
     ),
 )
@@ -313,7 +391,8 @@ table = Exercise(
     observe=observe_verdict,
     hints=(
         "Three numbers are needed: the mean, the spread, and how many seeds there are.",
-        "`np.std(changes, ddof=1)` is the spread. How far from 0 must the mean be, on either side?",
+        "`np.std(changes, ddof=1)` is the spread. How far from 0 must the mean be, on either "
+        "side?",
     ),
 )
 
@@ -326,13 +405,17 @@ def by_t_value(changes):
 
 
 @table.wrong(
-    "You looked at the sign of the mean alone. Three tosses of a coin have a mean, too: what is the spread for?"
+    "You looked at the sign of the mean alone. Three tosses of a coin have a mean, too: what "
+    "is the spread for?"
 )
 def sign_of_the_mean(changes):
     return "helps" if np.mean(changes) > 0 else "hurts"
 
 
-@table.wrong("You asked whether all seeds agree. Three may agree by luck, and one may stray: compare mean and margin.")
+@table.wrong(
+    "You asked whether all seeds agree. Three may agree by luck, and one may stray: compare "
+    "mean and margin."
+)
 def all_seeds_agree(changes):
     return "helps" if min(changes) > 0 else "hurts" if max(changes) < 0 else "cannot tell"
 
@@ -348,22 +431,30 @@ def by_margin(margin):
 
 
 table.wrong(
-    "Your margin is the spread of single runs. The mean of several runs strays less: what does their number do?",
+    "Your margin is the spread of single runs. The mean of several runs strays less: what "
+    "does their number do?",
     "number of seeds forgotten",
 )(by_margin(lambda spread, count: 2 * spread))
 table.wrong(
-    "You asked for one standard error, not for two. One is passed by luck in a third of all comparisons.",
+    "You asked for one standard error, not for two. One is passed by luck in a third of all "
+    "comparisons.",
     "factor two forgotten",
 )(by_margin(lambda spread, count: spread / count**0.5))
 
 
-@table.wrong("You used NumPy's own spread, which divides by n. Read the exercise again: which `ddof` did it ask for?")
+@table.wrong(
+    "You used NumPy's own spread, which divides by n. Read the exercise again: which `ddof` "
+    "did it ask for?"
+)
 def spread_divided_by_n(changes):
-    return by_margin(lambda spread, count: 2 * spread / count**0.5 * (1 - 1 / count) ** 0.5)(changes)
+    return by_margin(lambda spread, count: 2 * spread / count**0.5 * (1 - 1 / count) ** 0.5)(
+        changes
+    )
 
 
 @table.wrong(
-    "You see gains only. A loss can be as certain as a gain: on which side of 0 did you compare with the margin?"
+    "You see gains only. A loss can be as certain as a gain: on which side of 0 did you "
+    "compare with the margin?"
 )
 def losses_not_seen(changes):
     found = verdict(changes)

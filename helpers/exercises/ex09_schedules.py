@@ -24,7 +24,13 @@ def plan(images, batch_size, epochs, warmup_epochs):
 
 
 def observe_plan(answer):
-    for numbers in ((64, 32, 2, 1), (96, 32, 10, 3), (65, 32, 10, 2), (14_034, 32, 100, 3), (100, 32, 5, 0)):
+    for numbers in (
+        (64, 32, 2, 1),
+        (96, 32, 10, 3),
+        (65, 32, 10, 2),
+        (14_034, 32, 100, 3),
+        (100, 32, 5, 0),
+    ):
         yield f"plan{numbers}", answer(*numbers)
 
 
@@ -33,7 +39,8 @@ ending = Exercise(
     reference=plan,
     observe=observe_plan,
     hints=(
-        "First one number: how many batches does an epoch have? A smaller last one is one of them.",
+        "First one number: how many batches does an epoch have? A smaller last one is one of "
+        "them.",
         "How many steps does the whole run have, and how many of them does the warm-up take?",
         "`-(-a // b)` and `math.ceil(a / b)` both round up.",
     ),
@@ -48,7 +55,8 @@ def by_the_whole_run(images, batch_size, epochs, warmup_epochs):
 
 
 def planned(
-    steps=lambda images, size: -(-images // size), decay=lambda epochs, warmup, steps: (epochs - warmup) * steps
+    steps=lambda images, size: -(-images // size),
+    decay=lambda epochs, warmup, steps: (epochs - warmup) * steps,
 ):
     """Return an answer made of how to count the steps of an epoch, and those of the decay."""
 
@@ -60,44 +68,50 @@ def planned(
 
 
 ending.wrong(
-    "You rounded down: the images left over at the end of an epoch are a batch as well, and a step. How many batches "
-    "of up to 32 do 65 images make?",
+    "You rounded down: the images left over at the end of an epoch are a batch as well, and "
+    "a step. How many batches of up to 32 do 65 images make?",
     "last batch forgotten",
 )(planned(steps=lambda images, size: images // size))
 ending.wrong(
-    "You always add one batch. That is right if some images are left over; what if there are none, as with 64 in "
-    "batches of 32?",
+    "You always add one batch. That is right if some images are left over; what if there are "
+    "none, as with 64 in batches of 32?",
     "a batch too many",
 )(planned(steps=lambda images, size: images // size + 1))
 ending.wrong(
-    "Your decay is as long as the whole run. But it begins where the warm-up ends: both together would end after the "
-    "training.",
+    "Your decay is as long as the whole run. But it begins where the warm-up ends: both "
+    "together would end after the training.",
     "decay steps include the warm-up",
 )(planned(decay=lambda epochs, warmup, steps: epochs * steps))
 ending.wrong(
-    "You are one step short: in the last step the rate would be zero, and that step would do nothing. Zero is for the "
-    "step after the last.",
+    "You are one step short: in the last step the rate would be zero, and that step would do "
+    "nothing. Zero is for the step after the last.",
     "decay one step short",
 )(planned(decay=lambda epochs, warmup, steps: (epochs - warmup) * steps - 1))
 ending.wrong(
-    "You returned where the decay ends, counted from the beginning. `decay_steps` is how long it lasts.",
+    "You returned where the decay ends, counted from the beginning. `decay_steps` is how "
+    "long it lasts.",
     "end instead of length",
 )(planned(decay=lambda epochs, warmup, steps: warmup * steps + epochs * steps))
 
 
-@ending.wrong("You returned epochs. The optimizer counts steps: how many of them does one epoch have?")
+@ending.wrong(
+    "You returned epochs. The optimizer counts steps: how many of them does one epoch have?"
+)
 def epochs_for_steps(images, batch_size, epochs, warmup_epochs):
     return warmup_epochs, epochs - warmup_epochs
 
 
 @ending.wrong(
-    "You counted images. The optimizer takes one step for each batch: where does the size of a batch come in?"
+    "You counted images. The optimizer takes one step for each batch: where does the size of "
+    "a batch come in?"
 )
 def images_for_steps(images, batch_size, epochs, warmup_epochs):
     return warmup_epochs * images, (epochs - warmup_epochs) * images
 
 
-@ending.wrong("Your warm-up is one epoch long whatever was asked for. What is `warmup_epochs` for?")
+@ending.wrong(
+    "Your warm-up is one epoch long whatever was asked for. What is `warmup_epochs` for?"
+)
 def warm_up_of_one_epoch(images, batch_size, epochs, warmup_epochs):
     return plan(images, batch_size, epochs, 1)
 
@@ -141,9 +155,12 @@ triangle = Exercise(
     reference=Triangle,
     observe=observe_triangle,
     hints=(
-        "Cast the step first, as `MyCosine` does. Then think of t = step / total_steps: it goes from 0 to 1.",
-        "How far is t from the middle? The rate is highest there, and falls by the same amount on both sides.",
-        "`keras.ops.maximum` keeps it from falling below zero. The configuration holds what `__init__` needs.",
+        "Cast the step first, as `MyCosine` does. Then think of t = step / total_steps: it "
+        "goes from 0 to 1.",
+        "How far is t from the middle? The rate is highest there, and falls by the same "
+        "amount on both sides.",
+        "`keras.ops.maximum` keeps it from falling below zero. The configuration holds what "
+        "`__init__` needs.",
     ),
 )
 
@@ -190,58 +207,73 @@ def by_hand(step, total):
 
 
 triangle.wrong(
-    "The step is an int64, and TensorFlow multiplies or adds that to no Python float. What did `MyCosine` do with the "
-    "step first?",
+    "The step is an int64, and TensorFlow multiplies or adds that to no Python float. What "
+    "did `MyCosine` do with the step first?",
     "integer step times a float",
 )(schedule_of(lambda step, total: tf.maximum(0.0, 1 - tf.abs(step - total / 2) / (total / 2))))
 triangle.wrong(
-    "After the end your rate is below zero, and a step with a negative rate climbs the loss. What should it be from "
-    "there on?",
+    "After the end your rate is below zero, and a step with a negative rate climbs the loss. "
+    "What should it be from there on?",
     "not clipped at the end",
 )(schedule_of(lambda step, total: 1 - tf.abs(2 * cast(step) / total - 1)))
 triangle.wrong(
-    "After the end your rate rises again. Did you take the absolute value to keep it above zero? Zero is not the same "
-    "as turned round.",
+    "After the end your rate rises again. Did you take the absolute value to keep it above "
+    "zero? Zero is not the same as turned round.",
     "rises again after the end",
 )(schedule_of(lambda step, total: tf.abs(1 - tf.abs(2 * cast(step) / total - 1))))
 triangle.wrong(
-    "You begin at the peak and only go down. A triangle has two sides: where should the rate be in step 0?",
+    "You begin at the peak and only go down. A triangle has two sides: where should the rate "
+    "be in step 0?",
     "begins at the peak",
 )(schedule_of(lambda step, total: tf.maximum(0.0, 1 - cast(step) / total)))
 triangle.wrong(
-    "Your peak is at the end of the run. It should be at half of the steps, and the other half is for the way down.",
+    "Your peak is at the end of the run. It should be at half of the steps, and the other "
+    "half is for the way down.",
     "peak at the end",
 )(schedule_of(lambda step, total: tf.where(cast(step) <= total, cast(step) / total, 0.0)))
 triangle.wrong(
-    "Your peak is half as high as it should be: you divided by all steps, but the way up takes only half of them.",
+    "Your peak is half as high as it should be: you divided by all steps, but the way up "
+    "takes only half of them.",
     "peak half as high",
-)(schedule_of(lambda step, total: tf.maximum(0.0, tf.minimum(cast(step), total - cast(step))) / total))
+)(
+    schedule_of(
+        lambda step, total: tf.maximum(0.0, tf.minimum(cast(step), total - cast(step))) / total
+    )
+)
 triangle.wrong(
-    "For an odd number of steps your peak is early: `//` rounds half of 5 down to 2. A peak may lie between two steps.",
+    "For an odd number of steps your peak is early: `//` rounds half of 5 down to 2. A peak "
+    "may lie between two steps.",
     "half of the steps rounded down",
-)(schedule_of(lambda step, total: tf.maximum(0.0, 1 - tf.abs(cast(step) - total // 2) / (total // 2))))
+)(
+    schedule_of(
+        lambda step, total: tf.maximum(0.0, 1 - tf.abs(cast(step) - total // 2) / (total // 2))
+    )
+)
 triangle.wrong(
-    "By hand it works, in `fit` it does not. There the step is a symbol that has no value yet, and Python's `if`, "
-    "`min` and `max` cannot look at it: which operation chooses inside a graph?",
+    "By hand it works, in `fit` it does not. There the step is a symbol that has no value "
+    "yet, and Python's `if`, `min` and `max` cannot look at it: which operation chooses "
+    "inside a graph?",
     "Python's if on a step",
 )(schedule_of(lambda step, total: by_hand(cast(step), total)))
 triangle.wrong(
-    "By hand it works, in `fit` it does not. There the step is a symbol that has no value yet, so no Python number can "
-    "be made of it. What changes its type and leaves it a tensor?",
+    "By hand it works, in `fit` it does not. There the step is a symbol that has no value "
+    "yet, so no Python number can be made of it. What changes its type and leaves it a "
+    "tensor?",
     "Python's float of a step",
 )(schedule_of(lambda step, total: by_hand(float(step), total)))
 triangle.wrong(
-    "The rates are right. But `get_config` gives no dictionary, so a model with this schedule cannot be saved. What "
-    "does `__init__` need to make another one?",
+    "The rates are right. But `get_config` gives no dictionary, so a model with this "
+    "schedule cannot be saved. What does `__init__` need to make another one?",
     "configuration left empty",
 )(schedule_of(config=lambda peak, total: None))
 triangle.wrong(
-    "The rates are right, and a model with this schedule cannot be saved: it has no `get_config` of its own. What "
-    "should be in it, so that `__init__` can make another one?",
+    "The rates are right, and a model with this schedule cannot be saved: it has no "
+    "`get_config` of its own. What should be in it, so that `__init__` can make another one?",
     "no get_config",
 )(schedule_of(config=None))
 triangle.wrong(
-    "Your configuration is not all that `__init__` asks for. Compare its keys with the names of the arguments.",
+    "Your configuration is not all that `__init__` asks for. Compare its keys with the names "
+    "of the arguments.",
     "half a configuration",
 )(schedule_of(config=lambda peak, total: {"max_lr": peak}))
 
@@ -275,12 +307,19 @@ def observe_rule(answer):
 
 
 epochs = Exercise(
-    *(NOTEBOOK, 3, "Once an epoch", "tell what is per step from what is per epoch, and use each where it belongs"),
+    *(
+        NOTEBOOK,
+        3,
+        "Once an epoch",
+        "tell what is per step from what is per epoch, and use each where it belongs",
+    ),
     reference=rule_for,
     observe=observe_rule,
     hints=(
-        "A function that makes a function: write the inner one with `def`, and return it without calling it.",
-        "The inner one gets the epoch and the current rate. Which number must the schedule get?",
+        "A function that makes a function: write the inner one with `def`, and return it "
+        "without calling it.",
+        "The inner one gets the epoch and the current rate. Which number must the schedule "
+        "get?",
         "LearningRateScheduler takes a Python float only: `float(...)` makes one of a tensor.",
     ),
 )
@@ -293,40 +332,51 @@ def with_one_argument(schedule, steps_per_epoch):
 
 def rule_with(step, result=lambda rate, current: float(rate)):
     """Return an answer made of the step that is asked for, and of what becomes of the schedule's rate."""
-    return lambda schedule, steps: lambda epoch, current: result(schedule(step(epoch, steps)), current)
+    return lambda schedule, steps: (
+        lambda epoch, current: result(schedule(step(epoch, steps)), current)
+    )
 
 
 epochs.wrong(
-    "You asked the schedule for the epoch's number, and it took that for a step: after five epochs it is still on the "
-    "ramp. How many steps have been taken when an epoch begins?",
+    "You asked the schedule for the epoch's number, and it took that for a step: after five "
+    "epochs it is still on the ramp. How many steps have been taken when an epoch begins?",
     "epoch taken for a step",
 )(rule_with(lambda epoch, steps: epoch))
 epochs.wrong(
-    "You are one epoch ahead: the first epoch already gets the rate of the second. Callbacks count epochs from 0.",
+    "You are one epoch ahead: the first epoch already gets the rate of the second. Callbacks "
+    "count epochs from 0.",
     "epochs counted from one",
 )(rule_with(lambda epoch, steps: (epoch + 1) * steps))
 epochs.wrong(
-    "You took the last step of each epoch. The rule is asked when an epoch begins: which step comes next then?",
+    "You took the last step of each epoch. The rule is asked when an epoch begins: which "
+    "step comes next then?",
     "last step of the epoch",
 )(rule_with(lambda epoch, steps: (epoch + 1) * steps - 1))
 epochs.wrong(
-    "You divided where you should multiply: an epoch has several steps, so the number of steps is the larger one.",
+    "You divided where you should multiply: an epoch has several steps, so the number of "
+    "steps is the larger one.",
     "divided instead of multiplied",
 )(rule_with(lambda epoch, steps: epoch // steps))
 epochs.wrong(
-    "Your rule returns a tensor, as the schedule does. LearningRateScheduler takes plain numbers only: what makes one?",
+    "Your rule returns a tensor, as the schedule does. LearningRateScheduler takes plain "
+    "numbers only: what makes one?",
     "tensor returned",
-)(rule_with(lambda epoch, steps: epoch * steps, lambda rate, current: keras.ops.convert_to_tensor(rate)))
+)(
+    rule_with(
+        lambda epoch, steps: epoch * steps,
+        lambda rate, current: keras.ops.convert_to_tensor(rate),
+    )
+)
 epochs.wrong(
-    "You multiplied by the current rate. The schedule gives the rate itself, not a factor: what is the second argument "
-    "good for here?",
+    "You multiplied by the current rate. The schedule gives the rate itself, not a factor: "
+    "what is the second argument good for here?",
     "multiplied by the current rate",
 )(rule_with(lambda epoch, steps: epoch * steps, lambda rate, current: float(rate * current)))
 
 
 @epochs.wrong(
-    "Your rule has a second argument with a default, and Keras put the current rate there, as it did with "
-    "`exponential_lr`. Does your rule need that number as an argument?"
+    "Your rule has a second argument with a default, and Keras put the current rate there, "
+    "as it did with `exponential_lr`. Does your rule need that number as an argument?"
 )
 def default_argument_overwritten(schedule, steps_per_epoch):
     def rule(epoch, steps=steps_per_epoch):
@@ -335,7 +385,10 @@ def default_argument_overwritten(schedule, steps_per_epoch):
     return rule
 
 
-@epochs.wrong("You returned a number. The rate of which epoch? Keras wants something that it can ask in every epoch.")
+@epochs.wrong(
+    "You returned a number. The rate of which epoch? Keras wants something that it can ask "
+    "in every epoch."
+)
 def number_returned(schedule, steps_per_epoch):
     return float(schedule(0 * steps_per_epoch))
 
@@ -353,7 +406,8 @@ late = Exercise(
     observe=observe_never,
     hints=(
         "When does the decay begin? Two of the six numbers of a setting say that.",
-        "Draw them: `schedules.sample(schedules.RampSustainDecay(*setting), 12)` gives the rates of 12 epochs.",
+        "Draw them: `schedules.sample(schedules.RampSustainDecay(*setting), 12)` gives the "
+        "rates of 12 epochs.",
     ),
     name="never",
     praise="Its ramp alone is longer than the run.",
@@ -363,8 +417,8 @@ late = Exercise(
 
 late.right((5,))
 late.wrong(
-    "These go down on their ramp, from a first rate that is above the peak. But the ramp ends, and then they decay: "
-    "in which epoch?",
+    "These go down on their ramp, from a first rate that is above the peak. But the ramp "
+    "ends, and then they decay: in which epoch?",
     "those whose ramp goes down",
 )([0, 1, 2, 3, 4])
 late.wrong(
@@ -372,15 +426,18 @@ late.wrong(
     "positions counted from one",
 )([6])
 late.wrong(
-    "None, you say. Compare the longest ramp with the length of the run: what is the rate doing in epoch 11?",
+    "None, you say. Compare the longest ramp with the length of the run: what is the rate "
+    "doing in epoch 11?",
     "none of them",
 )([])
 late.wrong(
-    "The ramps of 6 and 7 epochs take half of the run and more. Long, but they end: what happens in the epochs after?",
+    "The ramps of 6 and 7 epochs take half of the run and more. Long, but they end: what "
+    "happens in the epochs after?",
     "ramps longer than half the run",
 )([3, 4, 5])
 late.wrong(
-    "You wrote down the setting itself. Asked for is its position in the list, a number from 0 to 5.",
+    "You wrote down the setting itself. Asked for is its position in the list, a number from "
+    "0 to 5.",
     "setting instead of its position",
 )([(0.001, 0.01, 0.0001, 30, 0, 0.8)])
 
@@ -420,7 +477,10 @@ def observe_recorder(answer):
     halved = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / 2**epoch)
     recorder = answer()
     play(0.5, 2, halved, recorder)
-    yield "the rates of a run whose rate is a number, halved in the second epoch", recorder.rates
+    yield (
+        "the rates of a run whose rate is a number, halved in the second epoch",
+        recorder.rates,
+    )
 
 
 recorder = Exercise(
@@ -429,8 +489,10 @@ recorder = Exercise(
     reference=Recorder,
     observe=observe_recorder,
     hints=(
-        "Two moments matter: when a run begins, and when a step is about to be taken. Notebook 05 has a diary of them.",
-        "`self.model.optimizer.learning_rate` is the rate for the optimizer's present count of steps.",
+        "Two moments matter: when a run begins, and when a step is about to be taken. "
+        "Notebook 05 has a diary of them.",
+        "`self.model.optimizer.learning_rate` is the rate for the optimizer's present count "
+        "of steps.",
         "It may be a tensor or a variable. `float(...)` takes its value now.",
     ),
 )
@@ -465,8 +527,8 @@ class Records(keras.callbacks.Callback):
 
 
 @recorder.wrong(
-    "You looked after the step. By then the optimizer has counted it, and the schedule gives the rate of the next: "
-    "your list begins with the second rate.",
+    "You looked after the step. By then the optimizer has counted it, and the schedule gives "
+    "the rate of the next: your list begins with the second rate.",
     "read after the step",
 )
 class AfterTheStep(Records):
@@ -474,7 +536,8 @@ class AfterTheStep(Records):
 
 
 @recorder.wrong(
-    "You wrote one rate for each epoch. A schedule speaks per step: when is a step about to be taken?",
+    "You wrote one rate for each epoch. A schedule speaks per step: when is a step about to "
+    "be taken?",
     "read once an epoch",
 )
 class OnceAnEpoch(Records):
@@ -482,7 +545,8 @@ class OnceAnEpoch(Records):
 
 
 @recorder.wrong(
-    "You read the rate once, when training began, and wrote it down again and again. The next step has another one.",
+    "You read the rate once, when training began, and wrote it down again and again. The "
+    "next step has another one.",
     "read once a run",
 )
 class OnceARun(Records):
@@ -494,8 +558,8 @@ class OnceARun(Records):
 
 
 @recorder.wrong(
-    "One run is right, and a second one is written behind it. An object is made once, but `fit` may be called often: "
-    "when should the list be empty?",
+    "One run is right, and a second one is written behind it. An object is made once, but "
+    "`fit` may be called often: when should the list be empty?",
     "list never emptied",
 )
 class NeverEmptied(Records):
@@ -506,7 +570,8 @@ class NeverEmptied(Records):
 
 
 @recorder.wrong(
-    "You kept only the last epoch: the list is emptied whenever an epoch begins. Which moment comes once in a run?",
+    "You kept only the last epoch: the list is emptied whenever an epoch begins. Which "
+    "moment comes once in a run?",
     "list emptied in every epoch",
 )
 class EmptiedInEveryEpoch(Records):
@@ -517,8 +582,8 @@ class EmptiedInEveryEpoch(Records):
 
 
 @recorder.wrong(
-    "You kept the optimizer's variable, not its value. Where the rate is a number, all entries are one and the same "
-    "variable, and show what is in it now.",
+    "You kept the optimizer's variable, not its value. Where the rate is a number, all "
+    "entries are one and the same variable, and show what is in it now.",
     "variable kept instead of its value",
 )
 class VariableKept(Records):
@@ -527,7 +592,8 @@ class VariableKept(Records):
 
 
 @recorder.wrong(
-    "Each step is in your list twice, before and after it was taken. Which of the two belongs to the next step?",
+    "Each step is in your list twice, before and after it was taken. Which of the two "
+    "belongs to the next step?",
     "read before and after",
 )
 class BeforeAndAfter(Records):

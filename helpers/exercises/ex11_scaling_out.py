@@ -25,21 +25,34 @@ def observe_part(answer):
     yield "the part of a replica with the losses 1, 2, 3 and 6, of 8 in all", parts[0]
     yield "the sum of its part and that of the replica with 2, 2, 0 and 0", sum(parts)
     unequal = [answer(tf.constant(losses), 5) for losses in ([1.0, 2.0, 3.0], [6.0, 0.0])]
-    yield "the sum of the parts of 1, 2, 3 and of 6, 0: five losses, shared unequally", tf.add_n(unequal)
+    yield (
+        "the sum of the parts of 1, 2, 3 and of 6, 0: five losses, shared unequally",
+        tf.add_n(unequal),
+    )
     weight = tf.Variable(2.0)
     with tf.GradientTape() as tape:
         part = answer(weight * tf.constant([1.0, 3.0]), 4)
-    yield "its gradient, where the losses are w and 3 w, of 4 in all", tape.gradient(part, weight)
+    yield (
+        "its gradient, where the losses are w and 3 w, of 4 in all",
+        tape.gradient(part, weight),
+    )
 
 
 loss = Exercise(
-    *(NOTEBOOK, 1, "Its part of the loss", "train on several devices and get what one device gives"),
+    *(
+        NOTEBOOK,
+        1,
+        "Its part of the loss",
+        "train on several devices and get what one device gives",
+    ),
     reference=part_of_the_loss,
     observe=observe_part,
     hints=(
         "The gradients of all replicas are added up. What must their losses add up to?",
-        "To the mean over the global batch. A mean is a sum divided by a number: which part of it is yours?",
-        "`tf.reduce_sum` adds a replica's losses up. Then divide by the number that all replicas share.",
+        "To the mean over the global batch. A mean is a sum divided by a number: which part "
+        "of it is yours?",
+        "`tf.reduce_sum` adds a replica's losses up. Then divide by the number that all "
+        "replicas share.",
     ),
 )
 
@@ -51,27 +64,28 @@ def by_shares(losses, global_batch_size):
 
 
 loss.wrong(
-    "You took the mean of the replica's own losses. Each replica then says a whole mean, and the sum of two of them is "
-    "twice what it should be.",
+    "You took the mean of the replica's own losses. Each replica then says a whole mean, and "
+    "the sum of two of them is twice what it should be.",
     "mean over its own share",
 )(lambda losses, global_batch_size: tf.reduce_mean(losses))
 loss.wrong(
-    "You only added up. The sum over all replicas then is the sum over the global batch, not its mean: the step grows "
-    "with the batch.",
+    "You only added up. The sum over all replicas then is the sum over the global batch, not "
+    "its mean: the step grows with the batch.",
     "summed and not divided",
 )(lambda losses, global_batch_size: tf.reduce_sum(losses))
 loss.wrong(
-    "You divided twice, by the replica's own number of rows and by the global one. Which of the two makes a mean over "
-    "the global batch?",
+    "You divided twice, by the replica's own number of rows and by the global one. Which of "
+    "the two makes a mean over the global batch?",
     "divided twice",
 )(lambda losses, global_batch_size: tf.reduce_mean(losses) / global_batch_size)
 loss.wrong(
-    "Half of the replica's mean is right for two replicas with equal shares, and for nothing else. What if one has "
-    "three rows and the other two?",
+    "Half of the replica's mean is right for two replicas with equal shares, and for nothing "
+    "else. What if one has three rows and the other two?",
     "half of the mean",
 )(lambda losses, global_batch_size: tf.reduce_mean(losses) / 2)
 loss.wrong(
-    "You returned a value for each row. A replica hands one number to the tape: what becomes of the rows?",
+    "You returned a value for each row. A replica hands one number to the tape: what becomes "
+    "of the rows?",
     "not added up",
 )(lambda losses, global_batch_size: losses / global_batch_size)
 
@@ -101,18 +115,25 @@ def observe_batches(answer):
         for place in range(workers):
             read.clear()
             batches = answer(tf.data.Dataset.range(12), load, place, workers, batch_size)
-            shares.append(([batch.tolist() for batch in batches.as_numpy_iterator()], len(read)))
+            shares.append(
+                ([batch.tolist() for batch in batches.as_numpy_iterator()], len(read))
+            )
         return shares
 
     for workers, batch_size in ((2, 4), (3, 6)):
         case = f"12 files, {workers} workers, global batches of {batch_size}"
         shares = all_of(workers, batch_size)
-        yield f"how many batches each worker has ({case})", [len(batches) for batches, _ in shares]
+        yield (
+            f"how many batches each worker has ({case})",
+            [len(batches) for batches, _ in shares],
+        )
         yield (
             f"how many rows the first batch of each has ({case})",
             [len(batches[0]) if batches else 0 for batches, _ in shares],
         )
-        second = [row for batches, _ in shares for row in (batches[1] if len(batches) > 1 else [])]
+        second = [
+            row for batches, _ in shares for row in (batches[1] if len(batches) > 1 else [])
+        ]
         yield f"the rows of all second batches together ({case})", sorted(second)
         yield f"how many files each worker reads ({case})", [number for _, number in shares]
 
@@ -122,9 +143,11 @@ rows = Exercise(
     reference=my_batches,
     observe=observe_batches,
     hints=(
-        "Which step throws files away that are another worker's? Put it where it saves the most work.",
+        "Which step throws files away that are another worker's? Put it where it saves the "
+        "most work.",
         "`Dataset.shard(number, index)` keeps every `number`-th element, from `index` on.",
-        "`batch_size` is that of all workers together. How many rows does one of them add to it?",
+        "`batch_size` is that of all workers together. How many rows does one of them add to "
+        "it?",
     ),
 )
 
@@ -137,28 +160,32 @@ def with_a_filter(names, load, place, workers, batch_size):
 
 
 rows.wrong(
-    "You load every file and then throw most of them away. The rows are the right ones, but each worker has all the "
-    "work: which step should come first?",
+    "You load every file and then throw most of them away. The rows are the right ones, but "
+    "each worker has all the work: which step should come first?",
     "sharded after loading",
-)(lambda names, load, place, workers, size: names.map(load).shard(workers, place).batch(size // workers))
+)(
+    lambda names, load, place, workers, size: (
+        names.map(load).shard(workers, place).batch(size // workers)
+    )
+)
 rows.wrong(
-    "Each of your workers fills a whole global batch. Together they make one that is as many times too large: whose "
-    "batch size is `batch_size`?",
+    "Each of your workers fills a whole global batch. Together they make one that is as many "
+    "times too large: whose batch size is `batch_size`?",
     "a global batch on every worker",
 )(lambda names, load, place, workers, size: names.shard(workers, place).map(load).batch(size))
 rows.wrong(
-    "You cut into batches first and gave whole batches away. So every worker trains on other global batches, of the "
-    "full size, and reads the rows of all.",
+    "You cut into batches first and gave whole batches away. So every worker trains on other "
+    "global batches, of the full size, and reads the rows of all.",
     "sharded after batching",
 )(lambda names, load, place, workers, size: names.map(load).batch(size).shard(workers, place))
 rows.wrong(
-    "All your workers read the same rows, so they compute the same gradient, several times. What do `place` and "
-    "`workers` say?",
+    "All your workers read the same rows, so they compute the same gradient, several times. "
+    "What do `place` and `workers` say?",
     "the same rows on every worker",
 )(lambda names, load, place, workers, size: names.map(load).batch(size // workers))
 rows.wrong(
-    "You gave each worker a stretch of its own, one after the other. Each row is used once, but the global batches are "
-    "others than on one device.",
+    "You gave each worker a stretch of its own, one after the other. Each row is used once, "
+    "but the global batches are others than on one device.",
     "a stretch for each worker",
 )(
     lambda names, load, place, workers, size: (
@@ -166,9 +193,14 @@ rows.wrong(
     )
 )
 rows.wrong(
-    "You changed the two numbers of `shard` for one another: first comes how many there are, then which one it is.",
+    "You changed the two numbers of `shard` for one another: first comes how many there are, "
+    "then which one it is.",
     "number and index swapped",
-)(lambda names, load, place, workers, size: names.shard(place, workers).map(load).batch(size // workers))
+)(
+    lambda names, load, place, workers, size: (
+        names.shard(place, workers).map(load).batch(size // workers)
+    )
+)
 
 
 # Exercise 3
@@ -193,10 +225,22 @@ def observe_duties(answer):
     chief = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
     first, second = of(three, 0), of(three, 1)
     yield "who of three workers writes files", [bool(one["writes"]) for one in first]
-    yield "who writes files, of a chief and two workers", [bool(one["writes"]) for one in of(chief, 0)]
-    yield "how many different orders three workers shuffle into", len({one["shuffle_seed"] for one in first})
-    yield "whether epoch 1 is shuffled into another order", first[0]["shuffle_seed"] != second[0]["shuffle_seed"]
-    yield "how many different dropout seeds three workers have", len({one["dropout_seed"] for one in first})
+    yield (
+        "who writes files, of a chief and two workers",
+        [bool(one["writes"]) for one in of(chief, 0)],
+    )
+    yield (
+        "how many different orders three workers shuffle into",
+        len({one["shuffle_seed"] for one in first}),
+    )
+    yield (
+        "whether epoch 1 is shuffled into another order",
+        first[0]["shuffle_seed"] != second[0]["shuffle_seed"],
+    )
+    yield (
+        "how many different dropout seeds three workers have",
+        len({one["dropout_seed"] for one in first}),
+    )
     drops = [one["dropout_seed"] for one in of(chief, 0)]
     yield "how many different dropout seeds a chief and two workers have", len(set(drops))
     yield "whether a worker that is started again has the seeds it had", of(three, 0) == first
@@ -208,8 +252,10 @@ roles = Exercise(
     observe=observe_duties,
     hints=(
         "What must all workers agree on, so that they deal out one and the same pack of cards?",
-        "A job `chief` is optional. Where there is one, worker 0 is the second task, not the first.",
-        "Count all tasks through, the chief's before the workers'. That number tells them apart.",
+        "A job `chief` is optional. Where there is one, worker 0 is the second task, not the "
+        "first.",
+        "Count all tasks through, the chief's before the workers'. That number tells them "
+        "apart.",
     ),
 )
 
@@ -221,7 +267,11 @@ def with_sums(cluster, job, index, epoch):
     return {"writes": not number, "shuffle_seed": 7 + 13 * epoch, "dropout_seed": number * 31}
 
 
-def dutiful(writes=lambda me, index: me == 0, shuffle=lambda me, epoch: epoch, dropout=lambda me, index: me):
+def dutiful(
+    writes=lambda me, index: me == 0,
+    shuffle=lambda me, epoch: epoch,
+    dropout=lambda me, index: me,
+):
     """Return an answer made of three rules; `me` counts all tasks, `index` those of one job."""
 
     def answer(cluster, job, index, epoch):
@@ -236,35 +286,42 @@ def dutiful(writes=lambda me, index: me == 0, shuffle=lambda me, epoch: epoch, d
 
 
 roles.wrong(
-    "All of your workers write. On one disk they overwrite each other's files, and a checkpoint may end up half one, "
-    "half the other.",
+    "All of your workers write. On one disk they overwrite each other's files, and a "
+    "checkpoint may end up half one, half the other.",
     "everybody writes",
 )(dutiful(writes=lambda me, index: True))
 roles.wrong(
-    "Nobody writes, in one of the two clusters at least. Without a chief in the cluster, who takes its place?",
+    "Nobody writes, in one of the two clusters at least. Without a chief in the cluster, who "
+    "takes its place?",
     "only a job named chief writes",
-)(lambda cluster, job, index, epoch: dutiful()(cluster, job, index, epoch) | {"writes": job == "chief"})
+)(
+    lambda cluster, job, index, epoch: (
+        dutiful()(cluster, job, index, epoch) | {"writes": job == "chief"}
+    )
+)
 roles.wrong(
-    "In the cluster with a chief two tasks have the index 0, and both of yours write: each job counts for itself.",
+    "In the cluster with a chief two tasks have the index 0, and both of yours write: each "
+    "job counts for itself.",
     "two tasks of index 0 write",
 )(dutiful(writes=lambda me, index: index == 0))
 roles.wrong(
-    "Your workers shuffle differently. If each knows another order, 'every third row' is not a third of the rows: some "
-    "are used twice, some never.",
+    "Your workers shuffle differently. If each knows another order, 'every third row' is not "
+    "a third of the rows: some are used twice, some never.",
     "a shuffle of its own for each",
 )(dutiful(shuffle=lambda me, epoch: 100 * me + epoch))
 roles.wrong(
-    "Your order is the same in every epoch. The same rows then meet in the same batches all the time: what could the "
-    "seed depend on?",
+    "Your order is the same in every epoch. The same rows then meet in the same batches all "
+    "the time: what could the seed depend on?",
     "one order for all epochs",
 )(dutiful(shuffle=lambda me, epoch: 0))
 roles.wrong(
-    "All of your workers have one dropout seed: they drop the same units, where one device would draw anew for every "
-    "row. What can the seed depend on?",
+    "All of your workers have one dropout seed: they drop the same units, where one device "
+    "would draw anew for every row. What can the seed depend on?",
     "one dropout seed for all",
 )(dutiful(dropout=lambda me, index: 0))
 roles.wrong(
-    "The chief and worker 0 drop the same units: both have the index 0. Count all tasks through.",
+    "The chief and worker 0 drop the same units: both have the index 0. Count all tasks "
+    "through.",
     "dropout seed from the index",
 )(dutiful(dropout=lambda me, index: index))
 
@@ -279,21 +336,32 @@ def step_seconds(rows, images_per_second, parameters, machines, gigabits):
 
 
 def observe_step(answer):
-    for numbers in ((32, 100, 25_600_000, 1, 10), (32, 100, 25_600_000, 2, 10), (32, 400, 138_000_000, 64, 1)):
+    for numbers in (
+        (32, 100, 25_600_000, 1, 10),
+        (32, 100, 25_600_000, 2, 10),
+        (32, 400, 138_000_000, 64, 1),
+    ):
         rows, speed, parameters, machines, gigabits = numbers
         case = (
-            f"{rows} rows each at {speed} a second, {parameters:,} parameters, {machines} machines, {gigabits} Gbit/s"
+            f"{rows} rows each at {speed} a second, {parameters:,} parameters, {machines} "
+            f"machines, {gigabits} Gbit/s"
         )
         yield f"the seconds of a step ({case})", answer(*numbers)
 
 
 network = Exercise(
-    *(NOTEBOOK, 4, "The seconds of a step", "count what an all-reduce sends, and say when the network binds"),
+    *(
+        NOTEBOOK,
+        4,
+        "The seconds of a step",
+        "count what an all-reduce sends, and say when the network binds",
+    ),
     reference=step_seconds,
     observe=observe_step,
     hints=(
         "Two parts, one after the other: computing on the machine's own rows, then sending.",
-        "A ring sends 2 (n - 1) / n times the gradient, and the gradient has 4 bytes for each parameter.",
+        "A ring sends 2 (n - 1) / n times the gradient, and the gradient has 4 bytes for "
+        "each parameter.",
         "A network is sold in bits, and a byte has 8 of them. Giga is 1e9.",
     ),
     rtol=1e-3,
@@ -320,21 +388,23 @@ def timed(
 
 
 network.wrong(
-    "Your gradient goes round once. In the first round the pieces are added up, each at another machine. Who tells the "
-    "others the sums?",
+    "Your gradient goes round once. In the first round the pieces are added up, each at "
+    "another machine. Who tells the others the sums?",
     "one round instead of two",
 )(timed(sent=lambda n: (n - 1) / n))
 network.wrong(
-    "You forgot the factor (n - 1) / n: a machine need not send itself anything, and one machine alone sends nothing.",
+    "You forgot the factor (n - 1) / n: a machine need not send itself anything, and one "
+    "machine alone sends nothing.",
     "factor of the ring forgotten",
 )(timed(sent=lambda n: 2))
 network.wrong(
-    "You sent the whole gradient to every other machine. That grows with the number of machines, and a ring was made "
-    "so that it does not.",
+    "You sent the whole gradient to every other machine. That grows with the number of "
+    "machines, and a ring was made so that it does not.",
     "everybody to everybody",
 )(timed(sent=lambda n: n - 1))
 network.wrong(
-    "You took bytes for bits: your network is eight times too fast. 10 Gbit/s are 1.25 gigabytes in a second.",
+    "You took bytes for bits: your network is eight times too fast. 10 Gbit/s are 1.25 "
+    "gigabytes in a second.",
     "bytes for bits",
 )(timed(bits=4))
 network.wrong(
@@ -342,15 +412,18 @@ network.wrong(
     "one byte a parameter",
 )(timed(bits=8))
 network.wrong(
-    "You shared the rows out again. `rows` are those of one machine: more machines have more rows, not fewer each.",
+    "You shared the rows out again. `rows` are those of one machine: more machines have more "
+    "rows, not fewer each.",
     "rows divided by the machines",
 )(timed(computing=lambda rows, speed, n: rows / speed / n))
 network.wrong(
-    "You took the longer of the two. That would be sending while computing; here one comes after the other.",
+    "You took the longer of the two. That would be sending while computing; here one comes "
+    "after the other.",
     "the longer of the two",
 )(timed(both=max))
 network.wrong(
-    "That is the time of sending alone. A machine also has to compute a gradient before it can send one.",
+    "That is the time of sending alone. A machine also has to compute a gradient before it "
+    "can send one.",
     "computing forgotten",
 )(timed(both=lambda one, other: other))
 
@@ -366,8 +439,22 @@ def bill(images, epochs, images_per_second, devices, efficiency, price_per_hour)
 
 def observe_bill(answer):
     for name, numbers in {
-        "12,753 images, 10 epochs, 50 images/s, one device, 2.50 an hour": (12_753, 10, 50.0, 1, 1.0, 2.5),
-        "ImageNet, 90 epochs, 1,000 images/s, 8 devices at 0.9, 3 an hour": (1_281_167, 90, 1000.0, 8, 0.9, 3.0),
+        "12,753 images, 10 epochs, 50 images/s, one device, 2.50 an hour": (
+            12_753,
+            10,
+            50.0,
+            1,
+            1.0,
+            2.5,
+        ),
+        "ImageNet, 90 epochs, 1,000 images/s, 8 devices at 0.9, 3 an hour": (
+            1_281_167,
+            90,
+            1000.0,
+            8,
+            0.9,
+            3.0,
+        ),
     }.items():
         hours, cost = answer(*numbers)
         yield f"the hours ({name})", float(hours)
@@ -379,7 +466,8 @@ price = Exercise(
     reference=bill,
     observe=observe_bill,
     hints=(
-        "How many images does the whole run compute, and how many of them do all devices together do in a second?",
+        "How many images does the whole run compute, and how many of them do all devices "
+        "together do in a second?",
         "An efficiency of 0.9 means that 8 devices do what 7.2 would do alone.",
         "Every device is paid for, every hour, also for the part of it in which it waits.",
     ),
@@ -403,26 +491,32 @@ def charged(
     """Return an answer made of the speed of all devices, the seconds of an hour, and the hours that are paid."""
 
     def answer(images, epochs, images_per_second, devices, efficiency, price_per_hour):
-        hours = images * epochs_run(epochs) / speed(images_per_second, devices, efficiency) / hour
+        hours = (
+            images * epochs_run(epochs) / speed(images_per_second, devices, efficiency) / hour
+        )
         return hours, paid(hours, devices, efficiency) * price_per_hour
 
     return answer
 
 
 price.wrong(
-    "You paid for one device. The hours are right, but each of the devices costs its price in each of them.",
+    "You paid for one device. The hours are right, but each of the devices costs its price "
+    "in each of them.",
     "one device paid",
 )(charged(paid=lambda hours, n, share: hours))
 price.wrong(
-    "You left the efficiency out: eight devices are not eight times as fast as one. Where does the rest go?",
+    "You left the efficiency out: eight devices are not eight times as fast as one. Where "
+    "does the rest go?",
     "efficiency left out",
 )(charged(speed=lambda rate, n, share: rate * n))
 price.wrong(
-    "Your devices get faster the less efficient they are. Less efficiency means more hours: multiply the speed by it.",
+    "Your devices get faster the less efficient they are. Less efficiency means more hours: "
+    "multiply the speed by it.",
     "efficiency upside down",
 )(charged(speed=lambda rate, n, share: rate * n / share))
 price.wrong(
-    "You paid only for the share of the time in which devices compute. They cost as much while they wait.",
+    "You paid only for the share of the time in which devices compute. They cost as much "
+    "while they wait.",
     "waiting not paid",
 )(charged(paid=lambda hours, n, share: hours * n * share))
 price.wrong(
@@ -438,6 +532,7 @@ price.wrong(
     "a single epoch",
 )(charged(epochs_run=lambda epochs: 1))
 price.wrong(
-    "You let one device do all the work, and paid for all. How much do they get done in a second together?",
+    "You let one device do all the work, and paid for all. How much do they get done in a "
+    "second together?",
     "speed of one device",
 )(charged(speed=lambda rate, n, share: rate * share))

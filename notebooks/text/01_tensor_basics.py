@@ -27,8 +27,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -52,12 +52,19 @@ from helpers.exercises import ex01_tensor_basics as exercises
 # %%
 fashion = data.fashion(verbose=False)
 images, labels = fashion.arrays("train")
-plots.image_grid(images[:6], [fashion.class_names[label] for label in labels[:6]], columns=6, title="What you see")
+plots.image_grid(
+    images[:6],
+    [fashion.class_names[label] for label in labels[:6]],
+    columns=6,
+    title="What you see",
+)
 
 # %%
 pile = tf.constant(images[:32])
 corner = pile[0, 10:16, 15:23]
-plots.tensor_blocks({"six rows and eight columns of the first picture": corner}, title="What TensorFlow sees")
+plots.tensor_blocks(
+    {"six rows and eight columns of the first picture": corner}, title="What TensorFlow sees"
+)
 
 # %%
 print("one picture:", tf.size(pile[0]).numpy(), "numbers | 32 pictures:", tf.size(pile).numpy())
@@ -83,7 +90,9 @@ print("pile   rank", tf.rank(pile).numpy(), "shape", pile.shape, "dtype", pile.d
 
 # %%
 assert [box.shape.rank for box in boxes.values()] == [0, 1, 2, 3]
-assert (number.dtype, row.dtype) == (tf.float32, tf.int32), "Python floats become float32, integers int32"
+assert (number.dtype, row.dtype) == (tf.float32, tf.int32), (
+    "Python floats become float32, integers int32"
+)
 assert pile.dtype == tf.uint8, "a NumPy array keeps its own type"
 
 # %% [markdown]
@@ -170,7 +179,12 @@ for text, result in results.items():
 
 # %%
 left, right = tf.constant([[1, 2], [3, 4]]), tf.constant([[10, 0], [0, 10]])
-print("left * right:", (left * right).numpy().tolist(), "| left @ right:", (left @ right).numpy().tolist())
+print(
+    "left * right:",
+    (left * right).numpy().tolist(),
+    "| left @ right:",
+    (left @ right).numpy().tolist(),
+)
 assert np.array_equal(left @ right, tf.matmul(left, right)), "@ is the matrix product, * is not"
 
 # %% [markdown]
@@ -223,7 +237,10 @@ assert tf.reshape(pile, [32, -1]).shape == (32, 784), "-1 means: whatever is lef
 # %%
 for size in (32, 1):
     batch = tf.zeros([size, 28, 28, 1])
-    print(f"batch of {size:2}: squeeze {tf.squeeze(batch).shape}, squeeze(axis=-1) {tf.squeeze(batch, axis=-1).shape}")
+    print(
+        f"batch of {size:2}: squeeze {tf.squeeze(batch).shape}, squeeze(axis=-1) "
+        f"{tf.squeeze(batch, axis=-1).shape}"
+    )
 assert tf.squeeze(tf.zeros([1, 28, 28, 1])).shape == (28, 28), "the batch axis is gone, too"
 
 # %% [markdown]
@@ -244,8 +261,14 @@ plots.tensor_blocks(
 )
 
 # %%
-wrong, right_way = tf.reduce_mean(tf.square(error)), tf.reduce_mean(tf.square(predictions[:, 0] - truth))
-print(f"every prediction is right, but the mean error is {wrong:.3f}; with equal shapes it is {right_way:.3f}")
+wrong, right_way = (
+    tf.reduce_mean(tf.square(error)),
+    tf.reduce_mean(tf.square(predictions[:, 0] - truth)),
+)
+print(
+    f"every prediction is right, but the mean error is {wrong:.3f}; with equal shapes it is "
+    f"{right_way:.3f}"
+)
 assert error.shape == (3, 3)
 assert right_way == 0 < wrong
 
@@ -274,7 +297,10 @@ exercises.scale.check(standardise)
 # %%
 pixels = tf.constant([200, 100], tf.uint8)
 print(
-    "200 + 100 =", (pixels[0] + pixels[1]).numpy(), "| mean of 1 and 2 =", tf.reduce_mean(tf.constant([1, 2])).numpy()
+    "200 + 100 =",
+    (pixels[0] + pixels[1]).numpy(),
+    "| mean of 1 and 2 =",
+    tf.reduce_mean(tf.constant([1, 2])).numpy(),
 )
 assert pixels[0] + pixels[1] == 300 - 256
 assert tf.reduce_mean(tf.constant([1, 2])) == 1, "an integer has no place for a half"
@@ -333,7 +359,9 @@ assert outcome(attempts["float32 tensor + float64 tensor"]) == "refused"
 assert outcome(attempts["float tensor + Python int"]) == [2.0, 3.0]
 assert outcome(attempts["int tensor + Python float"]) == "refused"
 assert outcome(attempts["float tensor + NumPy float64 array"]) == [1.5, 2.5]
-assert outcome(attempts["int tensor + NumPy float64 array"]) in ([2, 3], "refused"), "cut off, or refused; never 2.5"
+assert outcome(attempts["int tensor + NumPy float64 array"]) in ([2, 3], "refused"), (
+    "cut off, or refused; never 2.5"
+)
 
 # %% [markdown]
 # One more source of surprise. NumPy's own default is float64. A tensor made from an array keeps that, and is then
@@ -370,7 +398,11 @@ integers = tf.cast(million * 255, tf.uint8)
 cast_time = seconds(lambda: tf.cast(integers, tf.float32))
 multiply_time = seconds(lambda: million * million)
 product_time = seconds(lambda: million @ million)
-for name, spent in (("cast", cast_time), ("multiply", multiply_time), ("matrix product", product_time)):
+for name, spent in (
+    ("cast", cast_time),
+    ("multiply", multiply_time),
+    ("matrix product", product_time),
+):
     print(f"{name}: {spent * 1e3:.2f} ms")
 
 # %% [markdown]
@@ -434,7 +466,11 @@ assert layer_sees.numpy().tolist() == [5.0, 6.0, 7.0], "both names see the chang
 # %%
 print("another shape:", outcome(lambda: weight.assign([1.0])))
 print("another type: ", outcome(lambda: weight.assign(tf.constant([1, 2, 3]))))
-assert outcome(lambda: weight.assign([1.0])) == outcome(lambda: weight.assign(tf.constant([1, 2, 3]))) == "refused"
+assert (
+    outcome(lambda: weight.assign([1.0]))
+    == outcome(lambda: weight.assign(tf.constant([1, 2, 3])))
+    == "refused"
+)
 
 # %% [markdown]
 # ### The notes said: a variable cannot be changed directly
@@ -532,7 +568,9 @@ assert outcome(lambda: tags + 1.0) == "refused", "adding 1 would fill it up"
 # The places must be in order, row by row. If they are not, many functions refuse; `tf.sparse.reorder` sorts them.
 
 # %%
-shuffled = tf.SparseTensor(indices=places[::-1], values=[1.0, 1.0, 1.0], dense_shape=[1000, 1000])
+shuffled = tf.SparseTensor(
+    indices=places[::-1], values=[1.0, 1.0, 1.0], dense_shape=[1000, 1000]
+)
 print("out of order:", outcome(lambda: tf.sparse.to_dense(shuffled)))
 assert np.array_equal(tf.sparse.to_dense(tf.sparse.reorder(shuffled)), tf.sparse.to_dense(tags))
 
@@ -546,7 +584,9 @@ assert np.array_equal(tf.sparse.to_dense(tf.sparse.reorder(shuffled)), tf.sparse
 # %%
 lengths = tf.ragged.constant([[4.0, 6.0], [5.0], [3.0, 3.0, 6.0]])
 padded = lengths.to_tensor()
-plots.tensor_blocks({"ragged": lengths, "padded": padded}, title="Three captions, as lengths of their words")
+plots.tensor_blocks(
+    {"ragged": lengths, "padded": padded}, title="Three captions, as lengths of their words"
+)
 
 # %%
 print(
@@ -569,7 +609,10 @@ assert tf.reduce_mean(padded, axis=1)[1] < 2, "two zeros were counted as words"
 words = tf.constant(["rose", "café", "꽃"])
 print(words.shape, words.dtype.name, words.numpy().tolist())
 print(
-    "length:", tf.strings.length(words).numpy(), "| in characters:", tf.strings.length(words, unit="UTF8_CHAR").numpy()
+    "length:",
+    tf.strings.length(words).numpy(),
+    "| in characters:",
+    tf.strings.length(words, unit="UTF8_CHAR").numpy(),
 )
 assert tf.strings.length(words).numpy().tolist() == [4, 5, 3], "bytes"
 assert tf.strings.length(words, unit="UTF8_CHAR").numpy().tolist() == [4, 4, 1], "characters"
@@ -651,7 +694,11 @@ as_list, as_tensor = values.tolist(), tf.constant(values)
 loop_time = seconds(lambda: sum(v * v for v in as_list), repeats=5)
 numpy_time = seconds(lambda: np.sum(values * values))
 tensor_time = seconds(lambda: tf.reduce_sum(as_tensor * as_tensor))
-for name, spent in (("Python loop", loop_time), ("NumPy", numpy_time), ("TensorFlow", tensor_time)):
+for name, spent in (
+    ("Python loop", loop_time),
+    ("NumPy", numpy_time),
+    ("TensorFlow", tensor_time),
+):
     print(f"{name}: {spent * 1e3:.3f} ms")
 assert loop_time > 3 * numpy_time
 assert loop_time > 3 * tensor_time
@@ -669,14 +716,23 @@ for size in sizes:
     times["NumPy"].append(1e3 * seconds(lambda array=array: array * array + 1))
     times["TensorFlow"].append(1e3 * seconds(lambda tensor=tensor: tensor * tensor + 1))
 plots.lines(
-    sizes, times, "numbers in x", "ms for x * x + 1", "Small: NumPy. Large: it depends on the machine", log=True
+    sizes,
+    times,
+    "numbers in x",
+    "ms for x * x + 1",
+    "Small: NumPy. Large: it depends on the machine",
+    log=True,
 )
 
 # %%
 ratio = times["TensorFlow"][0] / times["NumPy"][0]
 print(f"ten numbers: TensorFlow takes {ratio:.1f}x the time of NumPy")
-assert ratio > 1.2, "each call of a TensorFlow function costs some microseconds, whatever the size"
-assert times["TensorFlow"][-1] < 10 * times["NumPy"][-1], "with millions of numbers that no longer matters"
+assert ratio > 1.2, (
+    "each call of a TensorFlow function costs some microseconds, whatever the size"
+)
+assert times["TensorFlow"][-1] < 10 * times["NumPy"][-1], (
+    "with millions of numbers that no longer matters"
+)
 
 # %% [markdown]
 # A call into TensorFlow looks up the device, the types and the right code before it computes. For ten numbers that is
@@ -693,7 +749,12 @@ array = np.zeros(1000, "float32")
 tensor = tf.constant(array)
 array[0] = 5.0
 copy, view = tensor.numpy(), np.asarray(tensor)
-print("the tensor has not seen the change:", tensor[0].numpy(), "| the view can be written:", view.flags.writeable)
+print(
+    "the tensor has not seen the change:",
+    tensor[0].numpy(),
+    "| the view can be written:",
+    view.flags.writeable,
+)
 assert tensor[0] == 0.0
 assert np.shares_memory(view, np.asarray(tensor))
 assert not np.shares_memory(copy, view)
@@ -726,7 +787,12 @@ def go_back_and_forth(x):
 
 # %%
 stay_time, travel_time = seconds(lambda: stay(big)), seconds(lambda: go_back_and_forth(big))
-print("device:", device.device_type, "|", f"stay: {stay_time * 1e3:.1f} ms, back and forth: {travel_time * 1e3:.1f} ms")
+print(
+    "device:",
+    device.device_type,
+    "|",
+    f"stay: {stay_time * 1e3:.1f} ms, back and forth: {travel_time * 1e3:.1f} ms",
+)
 print(f"the trips make it {travel_time / stay_time:.1f}x as slow")
 assert np.array_equal(stay(big), go_back_and_forth(big))
 assert travel_time > stay_time
@@ -741,7 +807,9 @@ assert travel_time > stay_time
 
 # %%
 flat = keras.layers.Flatten()(images[:2])
-print(type(images).__name__, "in;", "tensor out:", tf.is_tensor(flat), flat.shape, flat.dtype.name)
+print(
+    type(images).__name__, "in;", "tensor out:", tf.is_tensor(flat), flat.shape, flat.dtype.name
+)
 assert isinstance(images, np.ndarray)
 assert tf.is_tensor(flat)
 

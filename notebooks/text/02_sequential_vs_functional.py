@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -77,7 +77,11 @@ assert set(y_train) == set(range(10))
 # before you look: each layer has inputs times units weights, and one bias for each unit.
 
 # %%
-by_hand = {"hidden_1": 784 * 100 + 100, "hidden_2": 100 * 30 + 30, "probabilities": 30 * 10 + 10}
+by_hand = {
+    "hidden_1": 784 * 100 + 100,
+    "hidden_2": 100 * 30 + 30,
+    "probabilities": 30 * 10 + 10,
+}
 print(by_hand, "together", sum(by_hand.values()))
 assert list(by_hand.values()) == [78_500, 3_030, 310]
 assert sum(by_hand.values()) == 81_840
@@ -140,7 +144,11 @@ plots.model_graph(functional, "784 - 100 - 30 - 10")
 # %%
 def equal(first, second):
     """Whether two arrays agree: in every bit where the device promises that, else nearly."""
-    return np.array_equal(first, second) if course.deterministic else np.allclose(first, second, atol=1e-2)
+    return (
+        np.array_equal(first, second)
+        if course.deterministic
+        else np.allclose(first, second, atol=1e-2)
+    )
 
 
 def same(first, second):
@@ -161,7 +169,11 @@ print("three models, the same 81,840 weights, the same outputs")
 # %%
 twin = models.dense_classifier(logits=False)
 twin.set_weights(functional.get_weights())
-assert np.allclose(twin(x_test[:100]), functional(x_test[:100]), atol=1e-6 if course.precision == "float32" else 1e-2)
+assert np.allclose(
+    twin(x_test[:100]),
+    functional(x_test[:100]),
+    atol=1e-6 if course.precision == "float32" else 1e-2,
+)
 
 # %% [markdown]
 # ### Exercise 1 · Count the parameters
@@ -206,7 +218,9 @@ def parts():
 
 
 ours, theirs = chain(parts()), keras.Sequential(parts())
-print("same weights:", same(ours, theirs), "| same outputs:", equal(ours(x_test), theirs(x_test)))
+print(
+    "same weights:", same(ours, theirs), "| same outputs:", equal(ours(x_test), theirs(x_test))
+)
 assert same(ours, theirs)
 assert equal(ours(x_test), theirs(x_test))
 
@@ -301,10 +315,16 @@ keras.utils.set_random_seed(0)
 halves = {name: keras.Input((14, 28), name=name) for name in ("top", "bottom")}
 branches = []
 for name, half in halves.items():
-    flat = layers.Flatten(name=f"{name}_flat")(layers.Rescaling(1 / 255, name=f"{name}_scale")(half))
+    flat = layers.Flatten(name=f"{name}_flat")(
+        layers.Rescaling(1 / 255, name=f"{name}_scale")(half)
+    )
     branches.append(layers.Dense(50, activation="relu", name=f"{name}_hidden")(flat))
 joined = layers.Concatenate(name="joined")(branches)
-two_eyes = keras.Model(halves, layers.Dense(10, activation="softmax", name="probabilities")(joined), name="two_eyes")
+two_eyes = keras.Model(
+    halves,
+    layers.Dense(10, activation="softmax", name="probabilities")(joined),
+    name="two_eyes",
+)
 plots.model_graph(two_eyes, "Two inputs, two branches")
 
 # %% [markdown]
@@ -315,13 +335,25 @@ assert two_eyes.count_params() == 2 * (14 * 28 * 50 + 50) + (100 * 10 + 10) == 4
 split = {"top": x_train[:, :14], "bottom": x_train[:, 14:]}
 two_eyes.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 two_eyes.fit(split, y_train, batch_size=64, epochs=2, verbose=0)
-_, accuracy = two_eyes.evaluate({"top": x_test[:, :14], "bottom": x_test[:, 14:]}, y_test, verbose=0)
+_, accuracy = two_eyes.evaluate(
+    {"top": x_test[:, :14], "bottom": x_test[:, 14:]}, y_test, verbose=0
+)
 print("better than guessing, by far:", accuracy > 0.5)
 assert accuracy > 0.5
 
 # %%
-print(complaint(lambda: keras.Sequential([keras.Input((14, 28)), keras.Input((14, 14)), layers.Concatenate()])))
-print(complaint(lambda: keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Concatenate()])))
+print(
+    complaint(
+        lambda: keras.Sequential(
+            [keras.Input((14, 28)), keras.Input((14, 14)), layers.Concatenate()]
+        )
+    )
+)
+print(
+    complaint(
+        lambda: keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Concatenate()])
+    )
+)
 
 # %% [markdown]
 # One more thing only a graph can say: the *same* layer in two places. The layer is made once and called twice, so there
@@ -330,8 +362,15 @@ print(complaint(lambda: keras.Sequential([keras.Input((3,)), layers.Dense(2), la
 # %%
 eye = layers.Dense(50, activation="relu")
 left, right = keras.Input((392,)), keras.Input((392,))
-shared = keras.Model([left, right], layers.Dense(10)(layers.Concatenate()([eye(left), eye(right)])))
-print("shared eye:", shared.count_params(), "parameters | an eye for each half:", two_eyes.count_params())
+shared = keras.Model(
+    [left, right], layers.Dense(10)(layers.Concatenate()([eye(left), eye(right)]))
+)
+print(
+    "shared eye:",
+    shared.count_params(),
+    "parameters | an eye for each half:",
+    two_eyes.count_params(),
+)
 assert two_eyes.count_params() - shared.count_params() == 392 * 50 + 50
 
 # %% [markdown]
@@ -372,7 +411,10 @@ def fresh(loss="sparse_categorical_crossentropy"):
 model = fresh()
 model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
 steps = int(model.optimizer.iterations.numpy())
-print(f"{len(x_train):,} pictures / 64 = {len(x_train) / 64:.2f}, so {steps} steps: the last batch is smaller")
+print(
+    f"{len(x_train):,} pictures / 64 = {len(x_train) / 64:.2f}, so {steps} steps: the last "
+    "batch is smaller"
+)
 assert steps == -(-len(x_train) // 64), "rounded up"
 
 # %% [markdown]
@@ -412,12 +454,15 @@ def spied(food, labels=None, **settings):
     return arrived
 
 
+# %%
 few, answers = x_train[:32], y_train[:32]
 doubles = few / 255  # NumPy makes this float64
 seen = {
     "NumPy uint8": spied(few, answers)[0],
     "NumPy float64": spied(doubles, answers)[0],
-    "dataset of float64": spied(tf.data.Dataset.from_tensors((doubles, answers)), shuffle=False)[0],
+    "dataset of float64": spied(
+        tf.data.Dataset.from_tensors((doubles, answers)), shuffle=False
+    )[0],
 }
 for food, arrived in seen.items():
     print(f"{food:18} -> tensor: {tf.is_tensor(arrived)}, {arrived.dtype.name}")
@@ -432,7 +477,10 @@ for food, arrived in seen.items():
 # %%
 assert all(tf.is_tensor(arrived) for arrived in seen.values())
 assert [arrived.dtype.name for arrived in seen.values()] == ["uint8", "float32", "float64"]
-print("a plain list:", complaint(lambda: fresh().fit(few.tolist(), answers, verbose=0)).split(":")[0])
+print(
+    "a plain list:",
+    complaint(lambda: fresh().fit(few.tolist(), answers, verbose=0)).split(":")[0],
+)
 
 # %% [markdown]
 # ### Shuffled, but how often?
@@ -449,7 +497,10 @@ orders = {
     "dataset with shuffle": spied(shuffling, epochs=3, shuffle=False),
 }
 for food, epochs in orders.items():
-    print(f"{food}:", *("".join(f"{number:.0f}" for number in epoch.numpy().ravel()) for epoch in epochs))
+    print(
+        f"{food}:",
+        *("".join(f"{number:.0f}" for number in epoch.numpy().ravel()) for epoch in epochs),
+    )
 
 # %% [markdown]
 # With a seed set, `fit` deals the arrays out in the *same* order in every epoch. It is shuffled once, so to speak. The
@@ -457,7 +508,11 @@ for food, epochs in orders.items():
 # from datasets; `fashion.batches("train")` is one.
 
 # %%
-assert all(sorted(epoch.numpy().ravel()) == list(range(8)) for epochs in orders.values() for epoch in epochs)
+assert all(
+    sorted(epoch.numpy().ravel()) == list(range(8))
+    for epochs in orders.values()
+    for epoch in epochs
+)
 assert len({tuple(epoch.numpy().ravel()) for epoch in orders["dataset with shuffle"]}) > 1
 
 # %% [markdown]
@@ -469,10 +524,17 @@ assert len({tuple(epoch.numpy().ravel()) for epoch in orders["dataset with shuff
 # %%
 order = np.argsort(y_train[:2000], kind="stable")
 model = fresh()
-run = model.fit(x_train[order], y_train[order], validation_split=0.2, epochs=3, batch_size=64, verbose=0)
+run = model.fit(
+    x_train[order], y_train[order], validation_split=0.2, epochs=3, batch_size=64, verbose=0
+)
 held_back = sorted(set(y_train[order][-400:].tolist()))
 print("accuracy on the training part above 0.6:", run.history["accuracy"][-1] > 0.6)
-print("accuracy on the held-back part below 0.2:", run.history["val_accuracy"][-1] < 0.2, "| its classes:", held_back)
+print(
+    "accuracy on the held-back part below 0.2:",
+    run.history["val_accuracy"][-1] < 0.2,
+    "| its classes:",
+    held_back,
+)
 assert run.history["accuracy"][-1] > 0.6
 assert run.history["val_accuracy"][-1] < 0.2, "it was asked for classes it had hardly ever seen"
 
@@ -538,10 +600,16 @@ def trained(model, epochs):
     """Compile and train with seed 0; return the history."""
     keras.utils.set_random_seed(0)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    settings = {"epochs": epochs, "validation_data": (x_val, y_val), "shuffle": False, "verbose": 0}
+    settings = {
+        "epochs": epochs,
+        "validation_data": (x_val, y_val),
+        "shuffle": False,
+        "verbose": 0,
+    }
     return model.fit(fashion.batches("train", BATCH, seed=0), **settings).history
 
 
+# %%
 classifier = fresh()
 without = keras.Sequential(
     [
@@ -596,8 +664,12 @@ plots.confusion_matrix(matrix, fashion.class_names)
 # diagonal?
 
 # %%
-assert np.isclose(np.trace(matrix) / matrix.sum(), test_accuracy), "accuracy is the diagonal over everything"
-assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10)), "a row holds one true class"
+assert np.isclose(np.trace(matrix) / matrix.sum(), test_accuracy), (
+    "accuracy is the diagonal over everything"
+)
+assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10)), (
+    "a row holds one true class"
+)
 
 # %% [markdown]
 # Numbers say how often. Pictures say why. Here are the mistakes it was most sure of.
@@ -606,7 +678,10 @@ assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10)), "a
 wrong = np.flatnonzero(guesses != y_test)
 surest = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:10]
 names = fashion.class_names
-said = [f"{names[y_test[i]]}\ncalled {names[guesses[i]]}, {probabilities[i].max():.0%}" for i in surest]
+said = [
+    f"{names[y_test[i]]}\ncalled {names[guesses[i]]}, {probabilities[i].max():.0%}"
+    for i in surest
+]
 plots.image_grid(x_test[surest], said, title="Sure and wrong")
 
 # %% [markdown]
@@ -616,14 +691,30 @@ plots.image_grid(x_test[surest], said, title="Sure and wrong")
 
 # %%
 one = x_test[0]
-print("shape", one.shape, "->", complaint(lambda: classifier.predict(one, verbose=0)).split(":")[0])
+print(
+    "shape",
+    one.shape,
+    "->",
+    complaint(lambda: classifier.predict(one, verbose=0)).split(":")[0],
+)
 answer = classifier.predict(one[np.newaxis], verbose=0)
-print("shape", one[np.newaxis].shape, "->", answer.shape, "probabilities that add up to", round(float(answer.sum()), 3))
+print(
+    "shape",
+    one[np.newaxis].shape,
+    "->",
+    answer.shape,
+    "probabilities that add up to",
+    round(float(answer.sum()), 3),
+)
 assert answer.shape == (1, 10)
 
 # %%
 best = answer[0].argsort()[::-1][:3]
-plots.image_grid(one[np.newaxis], ["\n".join(f"{answer[0][k]:.0%} {fashion.class_names[k]}" for k in best)], size=2.6)
+plots.image_grid(
+    one[np.newaxis],
+    ["\n".join(f"{answer[0][k]:.0%} {fashion.class_names[k]}" for k in best)],
+    size=2.6,
+)
 
 # %% [markdown]
 # ### Exercise 5 · Name it, and doubt it

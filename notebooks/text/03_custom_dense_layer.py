@@ -25,8 +25,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -52,7 +52,12 @@ rng = np.random.default_rng(0)
 x = rng.integers(-3, 4, (3, 4)).astype("float32")
 kernel = rng.integers(-2, 3, (4, 2)).astype("float32")
 bias = np.array([1, -1], "float32")
-blocks = {"inputs": x, "kernel": kernel, "bias": bias, "inputs @ kernel + bias": x @ kernel + bias}
+blocks = {
+    "inputs": x,
+    "kernel": kernel,
+    "bias": bias,
+    "inputs @ kernel + bias": x @ kernel + bias,
+}
 plots.tensor_blocks(blocks, title="A dense layer is one product and one sum")
 
 # %% [markdown]
@@ -85,7 +90,9 @@ class CustomDense(keras.layers.Layer):
         self.units = units
 
     def build(self, input_shape):
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="glorot_uniform")
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.units), initializer="glorot_uniform"
+        )
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros")
 
     def call(self, inputs):
@@ -191,7 +198,10 @@ class Reporter(keras.layers.Layer):
         print("  build with", input_shape)
 
     def call(self, inputs, training=False):
-        print(f"  call with {type(inputs).__name__} of {tf.as_dtype(inputs.dtype).name}, training={training}")
+        print(
+            f"  call with {type(inputs).__name__} of {tf.as_dtype(inputs.dtype).name}, "
+            f"training={training}"
+        )
         return inputs
 
 
@@ -273,7 +283,13 @@ def signal_sizes(initializer, depth=10, width=100):
 
 
 sizes = {name: signal_sizes(name) for name in ("he_normal", "glorot_uniform", "random_normal")}
-plots.lines(range(11), sizes, "layers passed", "size of the signal", "Only one of these keeps the signal alive")
+plots.lines(
+    range(11),
+    sizes,
+    "layers passed",
+    "size of the signal",
+    "Only one of these keeps the signal alive",
+)
 
 # %% [markdown]
 # `random_normal` draws with a standard deviation of 0.05, whatever the layer's size. `glorot_uniform` looks at the
@@ -309,7 +325,9 @@ assert not np.any(zero)
 def hidden_kernel_after_training(initializer):
     keras.utils.set_random_seed(2)
     hidden = keras.layers.Dense(3, "tanh", kernel_initializer=initializer)
-    net = keras.Sequential([keras.Input((4,)), hidden, keras.layers.Dense(1, kernel_initializer="ones")])
+    net = keras.Sequential(
+        [keras.Input((4,)), hidden, keras.layers.Dense(1, kernel_initializer="ones")]
+    )
     net.compile(keras.optimizers.SGD(0.1), "mse")
     net.fit(x, x.sum(axis=1, keepdims=True), epochs=5, verbose=0)
     return hidden.kernel.numpy()
@@ -317,7 +335,10 @@ def hidden_kernel_after_training(initializer):
 
 equal = hidden_kernel_after_training(keras.initializers.Constant(0.1))
 random = hidden_kernel_after_training("glorot_uniform")
-plots.tensor_blocks({"began equal": equal.round(2), "began random": random.round(2)}, "Three units after training")
+plots.tensor_blocks(
+    {"began equal": equal.round(2), "began random": random.round(2)},
+    "Three units after training",
+)
 
 # %% [markdown]
 # Each column is one unit. Units that begin alike get the same gradient and stay alike for ever: three units that are
@@ -398,13 +419,19 @@ class CustomDense(keras.layers.Layer):
 
 # %%
 keras.utils.set_random_seed(3)
-stack = [CustomDense(10, "relu", name="hidden"), CustomDense(2, dtype="mixed_float16", name="output")]
+stack = [
+    CustomDense(10, "relu", name="hidden"),
+    CustomDense(2, dtype="mixed_float16", name="output"),
+]
 saved = keras.Sequential([keras.Input((4,)), *stack])
 loaded = reload(saved)
 assert np.array_equal(loaded(x), saved(x))
 for layer in loaded.layers:
     weight, result = layer.kernel.dtype, layer.compute_dtype
-    print(f"{layer.name}: {layer.units} units, {layer.activation.__name__}, weights {weight}, computes in {result}")
+    print(
+        f"{layer.name}: {layer.units} units, {layer.activation.__name__}, weights {weight}, "
+        f"computes in {result}"
+    )
 assert loaded.get_layer("hidden").units == 10
 
 # %% [markdown]
@@ -438,11 +465,15 @@ def mean_over_steps(passes_mask):
     return keras.Model(tokens, keras.layers.GlobalAveragePooling1D()(steps))
 
 
-warnings.simplefilter("ignore", UserWarning)  # Keras warns of the lost mask; we look at what it does
+# Keras warns of the lost mask; we look at what it does.
+warnings.simplefilter("ignore", UserWarning)
 for passes_mask in (True, False):
     mean = mean_over_steps(passes_mask)
     short, padded = mean(np.array([[5, 2]])), mean(np.array([[5, 2, 0, 0]]))
-    print(f"mask passed on: {passes_mask} | padding changes the mean: {not np.allclose(short, padded)}")
+    print(
+        f"mask passed on: {passes_mask} | padding changes the mean: "
+        f"{not np.allclose(short, padded)}"
+    )
     assert np.allclose(short, padded) == passes_mask
 
 # %% [markdown]
@@ -491,7 +522,9 @@ class GaussianNoise(keras.layers.Layer):
     def call(self, inputs, training=False):
         if not training:
             return inputs
-        noise = keras.random.normal(keras.ops.shape(inputs), 0.0, self.stddev, seed=self.seed_generator)
+        noise = keras.random.normal(
+            keras.ops.shape(inputs), 0.0, self.stddev, seed=self.seed_generator
+        )
         return inputs + noise
 
     def get_config(self):
@@ -504,8 +537,12 @@ images, labels = fashion.arrays("train")
 picture = images[:1].astype("float32")
 noisy = {"at work": GaussianNoise(50.0, seed=0)(picture, training=False)}
 for stddev in (20.0, 50.0, 100.0):
-    noisy[f"training,\nnoise {stddev:.0f}"] = GaussianNoise(stddev, seed=0)(picture, training=True)
-plots.image_grid(np.concatenate(list(noisy.values())), list(noisy), columns=4, title="One picture, one layer")
+    noisy[f"training,\nnoise {stddev:.0f}"] = GaussianNoise(stddev, seed=0)(
+        picture, training=True
+    )
+plots.image_grid(
+    np.concatenate(list(noisy.values())), list(noisy), columns=4, title="One picture, one layer"
+)
 
 # %% [markdown]
 # Who sets `training`? `fit` sets it to True. `predict` and `evaluate` set it to False. If you call a model yourself, it
@@ -517,7 +554,10 @@ assert np.array_equal(noise_only.predict(picture, verbose=0), picture)
 assert np.array_equal(noise_only(picture), picture)
 assert not np.array_equal(noise_only(picture, training=True), picture)
 difference = noise_only(np.zeros((50, 28, 28), "float32"), training=True)
-print(f"at work: nothing | in training: mean {np.mean(difference):.1f}, standard deviation {np.std(difference):.1f}")
+print(
+    f"at work: nothing | in training: mean {np.mean(difference):.1f}, standard deviation "
+    f"{np.std(difference):.1f}"
+)
 assert abs(np.std(difference) - 50) < 1
 
 # %% [markdown]
@@ -528,17 +568,27 @@ assert abs(np.std(difference) - 50) < 1
 # %%
 class FixedSeed(GaussianNoise):
     def call(self, inputs, training=False):
-        return inputs + keras.random.normal(keras.ops.shape(inputs), seed=1) if training else inputs
+        return (
+            inputs + keras.random.normal(keras.ops.shape(inputs), seed=1)
+            if training
+            else inputs
+        )
 
 
 class NumPyNoise(GaussianNoise):
     def call(self, inputs, training=False):
-        return inputs + np.random.normal(size=inputs.shape).astype("float32") if training else inputs
+        return (
+            inputs + np.random.normal(size=inputs.shape).astype("float32")
+            if training
+            else inputs
+        )
 
 
+# %%
 for kind in (GaussianNoise, FixedSeed, NumPyNoise):
     noise = kind(1.0)
-    step = tf.function(lambda inputs, noise=noise: noise(inputs, training=True))  # as `fit` would run it
+    # As `fit` would run it.
+    step = tf.function(lambda inputs, noise=noise: noise(inputs, training=True))
     new = not np.array_equal(step(x), step(x))
     print(f"{kind.__name__:13} new noise in every step: {new}")
     assert new == (kind is GaussianNoise)
@@ -592,7 +642,11 @@ def classifier(dense):
     parts = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
     parts += [dense(100, activation="relu"), dense(30, activation="relu"), dense(10)]
     net = keras.Sequential([keras.Input((28, 28)), *parts])
-    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    net.compile(
+        "adam",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     return net
 
 
@@ -604,8 +658,15 @@ assert ours.count_params() == (784 * 100 + 100) + (100 * 30 + 30) + (30 * 10 + 1
 # We train both on the same images in the same order. After hundreds of steps of gradients, will they still be the same?
 
 # %%
-runs = [net.fit(images[:4000], labels[:4000], epochs=3, shuffle=False, verbose=0).history for net in (ours, theirs)]
-print("epochs with equal loss:", sum(a == b for a, b in zip(runs[0]["loss"], runs[1]["loss"])), "of 3")
+runs = [
+    net.fit(images[:4000], labels[:4000], epochs=3, shuffle=False, verbose=0).history
+    for net in (ours, theirs)
+]
+print(
+    "epochs with equal loss:",
+    sum(a == b for a, b in zip(runs[0]["loss"], runs[1]["loss"])),
+    "of 3",
+)
 assert all(np.array_equal(a, b) for a, b in zip(ours.get_weights(), theirs.get_weights()))
 assert runs[0]["accuracy"][-1] > 0.5, "and it learns"
 
@@ -619,7 +680,9 @@ shared = CustomDense(10, "relu", name="shared")
 twins = keras.Model([left, right], keras.layers.Dot(axes=1)([shared(left), shared(right)]))
 print("called twice, weights:", twins.count_params())
 assert twins.count_params() == 4 * 10 + 10
-assert np.allclose(twins([x, x[::-1]]), twins([x[::-1], x])), "the two sides are interchangeable"
+assert np.allclose(twins([x, x[::-1]]), twins([x[::-1], x])), (
+    "the two sides are interchangeable"
+)
 
 # %% [markdown]
 # `Sequential` could not say that: it knows one road only.

@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -66,7 +66,14 @@ def fitted_line(loss):
 
 
 squared = fitted_line("mse")
-plots.points(x[:, 0], y[:, 0], {"squared error": squared[:, 0]}, "x", "y", "Four wrong labels move the whole line")
+plots.points(
+    x[:, 0],
+    y[:, 0],
+    {"squared error": squared[:, 0]},
+    "x",
+    "y",
+    "Four wrong labels move the whole line",
+)
 
 # %% [markdown]
 # An error of 8 counts 64 times as much as an error of 1, so the line gives up on thirty-six points to please four. The
@@ -106,8 +113,14 @@ plots.points(x[:, 0], y[:, 0], both, "x", "y", "Huber's loss lets the four point
 samples = rng.normal(size=(2, 6, 3)).astype("float32")
 assert np.allclose(huber(*samples), keras.losses.huber(*samples))
 assert np.allclose(huber(*samples), losses.huber(*samples)), "the library's own agrees"
-off = {name: float(np.abs(line - truth).mean()) for name, line in (("squared", squared), ("huber", robust))}
-print(f"mean distance from the true line: squared error {off['squared']:.2f}, Huber {off['huber']:.2f}")
+off = {
+    name: float(np.abs(line - truth).mean())
+    for name, line in (("squared", squared), ("huber", robust))
+}
+print(
+    f"mean distance from the true line: squared error {off['squared']:.2f}, Huber "
+    f"{off['huber']:.2f}"
+)
 assert off["huber"] < off["squared"] / 2
 
 # %% [markdown]
@@ -125,13 +138,17 @@ def huber_with(delta):
     return my_huber
 
 
-path = f"{(folder := tempfile.TemporaryDirectory()).name}/line.keras"  # deleted when the notebook ends
+# Deleted when the notebook ends.
+path = f"{(folder := tempfile.TemporaryDirectory()).name}/line.keras"
 line = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
 line.compile("sgd", huber_with(2.0))
 line.save(path)
 loaded = keras.saving.load_model(path, custom_objects={"my_huber": huber_with(0.1)})
 saved_loss, loaded_loss = (model.evaluate(x, y, verbose=0) for model in (line, loaded))
-print(f"the same model, the same data: loss {saved_loss:.2f} when saved, {loaded_loss:.2f} when loaded")
+print(
+    f"the same model, the same data: loss {saved_loss:.2f} when saved, {loaded_loss:.2f} "
+    "when loaded"
+)
 assert loaded_loss < saved_loss / 2
 
 # %% [markdown]
@@ -262,18 +279,26 @@ inputs = rng.normal(size=(64, 4)).astype("float32")
 net.compile(keras.optimizers.SGD(0.1), "mse")
 net.fit(inputs, -inputs[:, :1], epochs=10, verbose=0)
 after = dense.kernel.numpy()
-plots.tensor_blocks({"kernel before": before.round(2), "kernel after": after.round(2)}, "Zeros: the constraint at work")
+plots.tensor_blocks(
+    {"kernel before": before.round(2), "kernel after": after.round(2)},
+    "Zeros: the constraint at work",
+)
 
 # %%
 assert before.min() > 0, "the initializer drew no negative number"
 assert after.min() == 0, "training pushed some below zero, and the constraint put them back"
 assert abs(dense(inputs)).numpy().max() < 1, "the activation keeps its outputs between -1 and 1"
 penalty = 0.01 * abs(after).sum()
-print(f"penalty {penalty:.3f}, and it is among the model's losses: {np.allclose(net.losses, penalty)}")
+print(
+    f"penalty {penalty:.3f}, and it is among the model's losses: "
+    f"{np.allclose(net.losses, penalty)}"
+)
 assert np.allclose(net.losses, penalty)
 
 # %%
-keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_regularizer=AbsoluteSum(0.2))]).save(path)
+keras.Sequential(
+    [keras.Input((4,)), keras.layers.Dense(3, kernel_regularizer=AbsoluteSum(0.2))]
+).save(path)
 strength = keras.saving.load_model(path).layers[0].kernel_regularizer.strength
 print("strength after loading:", strength)
 assert strength == 0.2
@@ -307,11 +332,15 @@ exercises.pieces.check(four_pieces)
 # of the batches' means the mean of all?
 
 # %%
-sizes = np.concatenate([np.full(64, 1.0), np.full(6, 9.0)]).astype("float32")[:, None]  # 70 errors: 64 small, 6 large
+# 70 errors: 64 small, 6 large.
+sizes = np.concatenate([np.full(64, 1.0), np.full(6, 9.0)]).astype("float32")[:, None]
 batches = [sizes[:32], sizes[32:64], sizes[64:]]
 batch_means = [float(ops.mean(huber(0.0, batch))) for batch in batches]
 print("of each batch:", batch_means)
-print(f"mean of these: {np.mean(batch_means):.2f} | mean of all samples: {float(ops.mean(huber(0.0, sizes))):.2f}")
+print(
+    f"mean of these: {np.mean(batch_means):.2f} | mean of all samples: "
+    f"{float(ops.mean(huber(0.0, sizes))):.2f}"
+)
 
 # %% [markdown]
 # Six samples got as much say as thirty-two. A **streaming** metric does better: it keeps two numbers, a total and a
@@ -329,7 +358,11 @@ class HuberMetric(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         values = huber(y_true, y_pred, self.delta)
-        weights = ops.ones_like(values) if sample_weight is None else ops.cast(sample_weight, values.dtype)
+        weights = (
+            ops.ones_like(values)
+            if sample_weight is None
+            else ops.cast(sample_weight, values.dtype)
+        )
         self.total.assign_add(ops.sum(values * weights))
         self.count.assign_add(ops.sum(weights))
 
@@ -364,7 +397,9 @@ assert np.isclose(metric.result(), known.result())
 class SmallestError(keras.metrics.Metric):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.low = self.add_variable((), initializer=keras.initializers.Constant(np.inf), name="low")
+        self.low = self.add_variable(
+            (), initializer=keras.initializers.Constant(np.inf), name="low"
+        )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         self.low.assign(ops.minimum(self.low, ops.min(ops.abs(y_pred - y_true))))
@@ -412,7 +447,9 @@ weight = tf.Variable(0.3)
 points, classes = tf.constant([-1.0, 0.5, 2.0]), tf.constant([0.0, 1.0, 1.0])
 with tf.GradientTape(persistent=True) as tape:
     scores = weight * points
-    accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.cast(scores > 0, tf.float32), classes), tf.float32))
+    accuracy = tf.reduce_mean(
+        tf.cast(tf.equal(tf.cast(scores > 0, tf.float32), classes), tf.float32)
+    )
     cross_entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(classes, scores))
 print("accuracy:     ", tape.gradient(accuracy, weight))
 print("cross-entropy:", round(float(tape.gradient(cross_entropy, weight)), 3))
@@ -511,7 +548,9 @@ with tf.GradientTape(persistent=True) as tape:
 summed = tape.gradient(two_losses, weights)
 rows = tape.jacobian(two_losses, weights)
 del tape
-plots.tensor_blocks({"gradient": summed, "jacobian": rows}, "One row for each loss, or their sum")
+plots.tensor_blocks(
+    {"gradient": summed, "jacobian": rows}, "One row for each loss, or their sum"
+)
 
 # %% [markdown]
 # `gradient` adds the losses up first, silently. For the usual loss, a mean, that is what you want. If you need each
@@ -567,7 +606,12 @@ STEPS = 20
 def new_model():
     keras.utils.set_random_seed(1)
     hidden = keras.layers.Dense(64, "relu", kernel_regularizer=keras.regularizers.L2(1e-3))
-    parts = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), hidden, keras.layers.Dropout(0.3)]
+    parts = [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+        hidden,
+        keras.layers.Dropout(0.3),
+    ]
     return keras.Sequential([keras.Input((28, 28)), *parts, keras.layers.Dense(10)])
 
 
@@ -622,7 +666,11 @@ for epoch in range(EPOCHS):
 by_fit = new_model()
 by_fit.compile(keras.optimizers.Adam(0.002), cross_entropy, metrics=["accuracy"])
 history = by_fit.fit(
-    new_batches(), validation_data=(val_images, val_labels), epochs=EPOCHS, shuffle=False, verbose=0
+    new_batches(),
+    validation_data=(val_images, val_labels),
+    epochs=EPOCHS,
+    shuffle=False,
+    verbose=0,
 ).history
 runs = {"by hand": log, "fit": {key: history[key] for key in log}}
 plots.learning_curves(runs, title="Two loops, one curve")
@@ -631,11 +679,18 @@ plots.learning_curves(runs, title="Two loops, one curve")
 # %%
 def distance(one, other):
     """Return the largest difference between the weights of two models."""
-    return max(float(np.abs(u - v).max()) for u, v in zip(one.get_weights(), other.get_weights()))
+    return max(
+        float(np.abs(u - v).max()) for u, v in zip(one.get_weights(), other.get_weights())
+    )
 
 
 # %%
-print("steps:", int(optimizer.iterations), "| weights equal to four decimals:", distance(by_hand, by_fit) < 1e-4)
+print(
+    "steps:",
+    int(optimizer.iterations),
+    "| weights equal to four decimals:",
+    distance(by_hand, by_fit) < 1e-4,
+)
 assert int(optimizer.iterations) == EPOCHS * STEPS
 assert distance(by_hand, by_fit) < 1e-4, "the compiled fit may round differently, no more"
 assert all(np.allclose(log[key], history[key], atol=1e-3) for key in log)
@@ -654,15 +709,23 @@ def one_epoch(training=True, penalties=True):
         with tf.GradientTape() as tape:
             loss = cross_entropy(y_batch, model(x_batch, training=training))
             loss += sum(model.losses) if penalties else 0.0
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        optimizer.apply(
+            tape.gradient(loss, model.trainable_variables), model.trainable_variables
+        )
         seen.append(float(loss))
     return model, np.mean(seen[-5:])
 
 
 right, right_loss = one_epoch()
-for name, settings in {"without training=True": {"training": False}, "without penalties": {"penalties": False}}.items():
+for name, settings in {
+    "without training=True": {"training": False},
+    "without penalties": {"penalties": False},
+}.items():
     wrong, wrong_loss = one_epoch(**settings)
-    print(f"{name}: weights differ by {distance(right, wrong):.2f}, loss {wrong_loss:.2f} instead of {right_loss:.2f}")
+    print(
+        f"{name}: weights differ by {distance(right, wrong):.2f}, loss {wrong_loss:.2f} "
+        f"instead of {right_loss:.2f}"
+    )
     assert distance(right, wrong) > 0.001
     assert wrong_loss < right_loss
 
@@ -698,7 +761,8 @@ exercises.halves.check(accumulated_step)
 def milliseconds(step, repeats=30):
     """Return the median time of one training step."""
     model, optimizer = new_model(), keras.optimizers.Adam(0.002)
-    optimizer.build(model.trainable_variables)  # its variables must exist before the graph is written
+    # Its variables must exist before the graph is written.
+    optimizer.build(model.trainable_variables)
     x, y = tf.constant(images[:100]), tf.constant(labels[:100])
     times = []
     for _ in range(repeats + 2):
@@ -732,9 +796,20 @@ def double(number):
     return 2 * number
 
 
+# %%
 vector, longer = tf.constant([1.0, 2.0]), tf.constant([1.0, 2.0, 3.0])
-calls = {"tensor 1.0": tf.constant(1.0), "tensor 2.0": tf.constant(2.0), "vector of 2": vector, "vector of 3": longer}
-calls |= {"integer tensor": tf.constant(1), "Python 1.0": 1.0, "Python 2.0": 2.0, "Python 2.0 again": 2.0}
+calls = {
+    "tensor 1.0": tf.constant(1.0),
+    "tensor 2.0": tf.constant(2.0),
+    "vector of 2": vector,
+    "vector of 3": longer,
+}
+calls |= {
+    "integer tensor": tf.constant(1),
+    "Python 1.0": 1.0,
+    "Python 2.0": 2.0,
+    "Python 2.0 again": 2.0,
+}
 news = {}
 for name, argument in calls.items():
     known_traces = len(traced)
@@ -779,7 +854,9 @@ assert with_numbers > with_tensors
 
 # %%
 traced.clear()
-any_length = tf.function(double.python_function, input_signature=[tf.TensorSpec([None], tf.float32)])
+any_length = tf.function(
+    double.python_function, input_signature=[tf.TensorSpec([None], tf.float32)]
+)
 any_length(vector)
 any_length(longer)
 print("vectors of 2 and 3, one signature:", len(traced), "trace")
@@ -810,7 +887,11 @@ assert after == [2.0, 100.0]
 # Does it lead to the same weights?
 
 # %%
-compiled_step, compiled, optimizer = tf.function(train_step), new_model(), keras.optimizers.Adam(0.002)
+compiled_step, compiled, optimizer = (
+    tf.function(train_step),
+    new_model(),
+    keras.optimizers.Adam(0.002),
+)
 optimizer.build(compiled.trainable_variables)
 for x_batch, y_batch in new_batches():
     compiled_step(compiled, optimizer, x_batch, y_batch)

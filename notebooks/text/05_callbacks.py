@@ -27,8 +27,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -50,7 +50,8 @@ from helpers.exercises import ex05_callbacks as exercises
 
 fashion = data.fashion()
 x_all, y_all = fashion.arrays("train")
-FEW = course.pick(quick=300, full=2000)  # few pictures: the network soon knows them by heart, and that is the point
+# Few pictures: the network soon knows them by heart, and that is the point.
+FEW = course.pick(quick=300, full=2000)
 x_few, y_few = x_all[:FEW], y_all[:FEW]
 validation = fashion.arrays("val")
 
@@ -73,6 +74,7 @@ def fresh(rate=1e-3):
     return model
 
 
+# %%
 def fit(model, epochs, *watchers):
     """Train on the few pictures with some callbacks; return the history."""
     settings = {"batch_size": 25, "validation_data": validation, "shuffle": False, "verbose": 0}
@@ -82,7 +84,10 @@ def fit(model, epochs, *watchers):
 def same(first, second):
     """Whether two models hold the same weights: in every bit where the device promises that, else nearly."""
     pairs = zip(first.get_weights(), second.get_weights())
-    return all(np.array_equal(a, b) if course.deterministic else np.allclose(a, b, atol=1e-3) for a, b in pairs)
+    return all(
+        np.array_equal(a, b) if course.deterministic else np.allclose(a, b, atol=1e-3)
+        for a, b in pairs
+    )
 
 
 # %% [markdown]
@@ -126,7 +131,9 @@ run = fresh().fit(x_few[:100], y_few[:100], callbacks=[Diary()], **settings)
 # is a model saved in the middle of a run. The file's name may hold the epoch and anything from the logs.
 
 # %%
-trail = callbacks.ModelCheckpoint(folder / "trail" / "{epoch:02d}-{val_loss:.2f}.keras", save_best_only=True)
+trail = callbacks.ModelCheckpoint(
+    folder / "trail" / "{epoch:02d}-{val_loss:.2f}.keras", save_best_only=True
+)
 best = callbacks.ModelCheckpoint(folder / "best.keras", monitor="val_loss", save_best_only=True)
 last = callbacks.ModelCheckpoint(folder / "last.keras")
 EPOCHS = 20
@@ -139,8 +146,18 @@ plots.watched(history["val_loss"], panels, "val_loss", "The last is not the best
 
 # %%
 saved = sorted((folder / "trail").iterdir())
-print(f"{len(saved)} files, one for each new best of {EPOCHS} epochs; {saved[0].stat().st_size / 1e6:.1f} MB each")
-print("files count epochs from 1:", saved[0].name[:2], "to", saved[-1].name[:2], "| lowest in epoch", best_epoch)
+print(
+    f"{len(saved)} files, one for each new best of {EPOCHS} epochs; "
+    f"{saved[0].stat().st_size / 1e6:.1f} MB each"
+)
+print(
+    "files count epochs from 1:",
+    saved[0].name[:2],
+    "to",
+    saved[-1].name[:2],
+    "| lowest in epoch",
+    best_epoch,
+)
 assert int(saved[-1].name[:2]) == best_epoch < EPOCHS
 assert len(saved) == len(set(np.minimum.accumulate(history["val_loss"]))), "each new best once"
 
@@ -175,7 +192,9 @@ def complaint(function):
 
 old = {
     "period=1": lambda: callbacks.ModelCheckpoint("a.keras", period=1),
-    ".hdf5": lambda: callbacks.ModelCheckpoint("weights.{epoch:02d}.hdf5", save_weights_only=True),
+    ".hdf5": lambda: callbacks.ModelCheckpoint(
+        "weights.{epoch:02d}.hdf5", save_weights_only=True
+    ),
     "val_acc": lambda: fit(fresh(), 1, callbacks.EarlyStopping(monitor="val_acc")),
 }
 for name, use in old.items():
@@ -263,15 +282,26 @@ assert epochs_run - lowest == 4
 
 # %%
 restoring = fresh(rate=4e-3)
-fit(restoring, EPOCHS, callbacks.EarlyStopping(monitor="val_loss", patience=4, restore_best_weights=True))
+fit(
+    restoring,
+    EPOCHS,
+    callbacks.EarlyStopping(monitor="val_loss", patience=4, restore_best_weights=True),
+)
 
 losses = {"lowest of the run": min(stopped_history["val_loss"])}
-for name, model in (("restore_best_weights=False", stopped), ("restore_best_weights=True", restoring)):
+for name, model in (
+    ("restore_best_weights=False", stopped),
+    ("restore_best_weights=True", restoring),
+):
     losses[name] = model.evaluate(*validation, verbose=0)[0]
 assert np.isclose(losses["restore_best_weights=True"], losses["lowest of the run"], atol=1e-3)
-assert np.isclose(losses["restore_best_weights=False"], stopped_history["val_loss"][-1], atol=1e-3)
+assert np.isclose(
+    losses["restore_best_weights=False"], stopped_history["val_loss"][-1], atol=1e-3
+)
 assert losses["restore_best_weights=False"] > losses["lowest of the run"]
-print("False leaves the last weights, four epochs past the best; True brings the best ones back")
+print(
+    "False leaves the last weights, four epochs past the best; True brings the best ones back"
+)
 
 # %% [markdown]
 # ### A rehearsal, without training
@@ -335,7 +365,11 @@ plateau = [1.0, 0.8, 0.7, 0.65, 0.6] + [0.62, 0.61, 0.63, 0.62] * 3
 rates = rehearse(plateau, callbacks.ReduceLROnPlateau(factor=0.5, patience=3))
 print("rate of epoch 1:", rates[0], "| of epoch 17:", rates[-1])
 plots.lines(
-    range(1, 18), {"learning rate": rates}, "epoch", "learning rate", "Halved after three epochs without a new best"
+    range(1, 18),
+    {"learning rate": rates},
+    "epoch",
+    "learning rate",
+    "Halved after three epochs without a new best",
 )
 
 # %%
@@ -359,8 +393,12 @@ def watch(cut_patience, stop_patience, val_losses):
 
 
 pairs = [(2, 5), (5, 5), (7, 5)]
-panels = {f"cut after {cut}, stop after {stop}": watch(cut, stop, plateau) for cut, stop in pairs}
-plots.watched(plateau, panels, "val_loss", "A plateau patience as long as the stop's never acts")
+panels = {
+    f"cut after {cut}, stop after {stop}": watch(cut, stop, plateau) for cut, stop in pairs
+}
+plots.watched(
+    plateau, panels, "val_loss", "A plateau patience as long as the stop's never acts"
+)
 
 # %% [markdown]
 # With equal patience the rate *is* cut, at the end of the very epoch that ends the run: nobody trains with it. Give the
@@ -370,7 +408,9 @@ plots.watched(plateau, panels, "val_loss", "A plateau patience as long as the st
 cuts = [panel["rate cut, in use from the next"] for panel in panels.values()]
 assert len(cuts[0]) >= 1
 assert cuts[1] == cuts[2] == []
-assert len({panel["stop"][0] for panel in panels.values()}) == 1, "the cuts do not delay the stop"
+assert len({panel["stop"][0] for panel in panels.values()}) == 1, (
+    "the cuts do not delay the stop"
+)
 
 # %% [markdown]
 # There is an exception, hidden in the defaults. `ReduceLROnPlateau` wants an improvement of more than
@@ -402,7 +442,9 @@ print("wanted", wanted)
 print("got   ", [f"{rate:.0e}" for rate in got])
 assert got[0] == 1e-4, "the present rate, 0.001 at first, was put into start"
 assert got[4] < got[0], "and then each result into the next start"
-assert np.allclose(rehearse([1.0] * 5, callbacks.LearningRateScheduler(lambda epoch: ramp(epoch))), wanted)
+assert np.allclose(
+    rehearse([1.0] * 5, callbacks.LearningRateScheduler(lambda epoch: ramp(epoch))), wanted
+)
 
 # %% [markdown]
 # Keras called `ramp(epoch, rate)`, and the rate landed in `start`. Notebook 09 writes schedules that know nothing of
@@ -412,7 +454,11 @@ assert np.allclose(rehearse([1.0] * 5, callbacks.LearningRateScheduler(lambda ep
 # speaks when an epoch begins, the plateau when it ends.
 
 # %%
-both = rehearse(plateau, callbacks.LearningRateScheduler(lambda epoch: 1e-3), callbacks.ReduceLROnPlateau(patience=3))
+both = rehearse(
+    plateau,
+    callbacks.LearningRateScheduler(lambda epoch: 1e-3),
+    callbacks.ReduceLROnPlateau(patience=3),
+)
 print("rates used:", sorted(set(both)))
 assert set(both) == {1e-3}, "every cut was undone before the next epoch began"
 
@@ -423,7 +469,9 @@ assert set(both) == {1e-3}, "every cut was undone before the next epoch began"
 # rate is not a number that a callback could set.
 
 # %%
-planned = fresh(rate=keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=10, decay_rate=0.9))
+planned = fresh(
+    rate=keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=10, decay_rate=0.9)
+)
 for setter in (
     callbacks.LearningRateScheduler(lambda epoch: 1e-3),
     callbacks.ReduceLROnPlateau(patience=1, min_delta=9.0),
@@ -498,7 +546,9 @@ curves = {part: scalars["epoch_loss"] for part, scalars in written.items()}
 plots.lines(range(1, 7), curves, "epoch", "loss", "Read back from the event files")
 
 # %%
-assert np.allclose(written["train"]["epoch_learning_rate"], [1e-3 / (1 + epoch) for epoch in range(6)])
+assert np.allclose(
+    written["train"]["epoch_learning_rate"], [1e-3 / (1 + epoch) for epoch in range(6)]
+)
 assert [len(values) for values in curves.values()] == [6, 6]
 
 # %% [markdown]
@@ -540,9 +590,13 @@ plots.lines(n, curves, "batch of epoch 1", "loss", "What is reported is a runnin
 
 # %%
 first_batch = fresh().evaluate(x_few[:25], y_few[:25], batch_size=25, verbose=0)[0]
-assert np.isclose(own[0], first_batch, rtol=1e-2), "before the first step, the batch's loss is the fresh model's"
+assert np.isclose(own[0], first_batch, rtol=1e-2), (
+    "before the first step, the batch's loss is the fresh model's"
+)
 assert np.isclose(own.mean(), reported[-1], atol=1e-4)
-assert np.ptp(np.diff(own)) > np.ptp(np.diff(reported)), "single batches jump, their running mean is smooth"
+assert np.ptp(np.diff(own)) > np.ptp(np.diff(reported)), (
+    "single batches jump, their running mean is smooth"
+)
 
 # %% [markdown]
 # ### Exercise 4 · Good enough
@@ -594,19 +648,30 @@ model = keras.models.load_model(folder + "/best.keras")
 saved = np.load(folder + "/pictures.npz")
 print(model.evaluate(saved["x_val"], saved["y_val"], verbose=0)[0], flush=True)
 watchers = [keras.callbacks.BackupAndRestore(folder + "/backup"), PowerCut()]
-model.fit(saved["x"], saved["y"], batch_size=25, epochs=4, shuffle=False, verbose=0, callbacks=watchers)
+settings = {"batch_size": 25, "epochs": 4, "shuffle": False, "verbose": 0}
+model.fit(saved["x"], saved["y"], callbacks=watchers, **settings)
 """
 
 # %%
 (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
 np.savez(folder / "pictures.npz", x=x_few, y=y_few, x_val=validation[0], y_val=validation[1])
-process = subprocess.run([sys.executable, folder / "train.py", folder], capture_output=True, text=True)
+process = subprocess.run(
+    [sys.executable, folder / "train.py", folder], capture_output=True, text=True
+)
 
 in_process = float(process.stdout)
 here = keras.models.load_model(folder / "best.keras").evaluate(*validation, verbose=0)[0]
 print("the fresh process measured the same loss for best.keras:", abs(in_process - here) < 1e-3)
-print("exit code", process.returncode, "| it left", sorted(file.name for file in (folder / "backup").iterdir()))
-print("epochs that were finished:", json.loads((folder / "backup" / "training_metadata.json").read_text())["epoch"])
+print(
+    "exit code",
+    process.returncode,
+    "| it left",
+    sorted(file.name for file in (folder / "backup").iterdir()),
+)
+print(
+    "epochs that were finished:",
+    json.loads((folder / "backup" / "training_metadata.json").read_text())["epoch"],
+)
 assert abs(in_process - here) < 1e-3
 assert process.returncode == 1
 
@@ -619,20 +684,36 @@ assert process.returncode == 1
 def carry_on(*watchers):
     """Load the best model and train it to the end of epoch 4."""
     model = keras.models.load_model(folder / "best.keras")
-    run = model.fit(x_few, y_few, batch_size=25, epochs=4, shuffle=False, verbose=0, callbacks=list(watchers))
+    run = model.fit(
+        x_few,
+        y_few,
+        batch_size=25,
+        epochs=4,
+        shuffle=False,
+        verbose=0,
+        callbacks=list(watchers),
+    )
     return model, run.history
 
 
 resumed, resumed_history = carry_on(callbacks.BackupAndRestore(folder / "backup"))
 uninterrupted, whole_history = carry_on()
-print("epochs in the history:", len(resumed_history["loss"]), "resumed,", len(whole_history["loss"]), "uninterrupted")
+print(
+    "epochs in the history:",
+    len(resumed_history["loss"]),
+    "resumed,",
+    len(whole_history["loss"]),
+    "uninterrupted",
+)
 print("weights equal:", same(resumed, uninterrupted))
 
 # %%
 assert len(resumed_history["loss"]) == 2
 assert len(whole_history["loss"]) == 4
 assert same(resumed, uninterrupted)
-assert int(resumed.optimizer.iterations.numpy()) == int(uninterrupted.optimizer.iterations.numpy())
+assert int(resumed.optimizer.iterations.numpy()) == int(
+    uninterrupted.optimizer.iterations.numpy()
+)
 assert not (folder / "backup").exists(), "a run that ends well clears its backup away"
 
 # %% [markdown]
@@ -657,7 +738,12 @@ overwritten = keras.models.load_model(folder / "copy.keras", compile=False)
 print("the best model was overwritten:", not same(overwritten, loaded))
 
 shutil.copy(folder / "best.keras", folder / "copy.keras")
-rehearse([9.9], callbacks.ModelCheckpoint(folder / "copy.keras", save_best_only=True, initial_value_threshold=loss))
+rehearse(
+    [9.9],
+    callbacks.ModelCheckpoint(
+        folder / "copy.keras", save_best_only=True, initial_value_threshold=loss
+    ),
+)
 assert not same(overwritten, loaded)
 assert same(keras.models.load_model(folder / "copy.keras", compile=False), loaded), (
     "with the old best as a threshold it is kept"

@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -89,7 +89,11 @@ print(
     labels.dtype.name,
 )
 assert class_names == sorted(flowers.class_names)
-plots.image_grid(images[:10], [class_names[label] for label in labels[:10]], title="Always look at a batch first")
+plots.image_grid(
+    images[:10],
+    [class_names[label] for label in labels[:10]],
+    title="Always look at a batch first",
+)
 
 # %% [markdown]
 # 32 pictures of 64 x 64 pixels in three colours, as floats from 0 to 255. They were decoded and resized on their way.
@@ -110,7 +114,10 @@ def complaint(action):
     return "no complaint"
 
 
-call = "image_dataset_from_directory(root, label_mode='categorical' image_size=(64, 64) batch_size=32)"
+call = (
+    "image_dataset_from_directory(root, label_mode='categorical' image_size=(64, 64) "
+    "batch_size=32)"
+)
 print(complaint(lambda: compile(call, "notes", "eval")))
 print(complaint(lambda: train.prefetch(tf.data.AUTOTUNE).class_names))
 print(complaint(lambda: exec("images, labels = train.take(5)")))
@@ -125,7 +132,14 @@ print(complaint(lambda: exec("images, labels = train.take(5)")))
 # %%
 images, labels = train.take(2)
 print(
-    "images is a", type(images).__name__, "of", len(images), "| labels is a", type(labels).__name__, "of", len(labels)
+    "images is a",
+    type(images).__name__,
+    "of",
+    len(images),
+    "| labels is a",
+    type(labels).__name__,
+    "of",
+    len(labels),
 )
 assert images[0].shape == labels[0].shape == (32, SIZE, SIZE, 3)
 images, labels = next(iter(train))  # one batch: this is what was meant
@@ -176,13 +190,23 @@ for settings in (
 
 # %%
 first_two = load(class_names=two)
-print("label 0 is", class_names[0], "for one loader and", first_two.class_names[0], "for the other")
+print(
+    "label 0 is",
+    class_names[0],
+    "for one loader and",
+    first_two.class_names[0],
+    "for the other",
+)
 assert first_two.class_names == two
 assert len(first_two.file_paths) < len(load().file_paths), "all other folders are left out"
 
 total = len(load().file_paths)
 numbers = list(range(total))  # labels of our own, one for each file: section 3 will use them
-assert [int(label) for _, label in load(labels=[*numbers], batch_size=None).take(3)] == [0, 1, 2]
+assert [int(label) for _, label in load(labels=[*numbers], batch_size=None).take(3)] == [
+    0,
+    1,
+    2,
+]
 
 # %% [markdown]
 # **Sizes.** Here is one wide picture, in six ways. Which of them keep the flower's shape? Which look torn?
@@ -197,7 +221,10 @@ ways = {
     "area": {"crop_to_aspect_ratio": True, "interpolation": "area"},
     "bicubic": {"crop_to_aspect_ratio": True, "interpolation": "bicubic"},
 }
-sized = [next(iter(load(batch_size=None, image_size=(32, 32), **way).skip(wide)))[0] for way in ways.values()]
+sized = [
+    next(iter(load(batch_size=None, image_size=(32, 32), **way).skip(wide)))[0]
+    for way in ways.values()
+]
 plots.image_grid(sized, list(ways), columns=6, title="One file, 32 x 32 pixels, six ways")
 
 # %% [markdown]
@@ -208,7 +235,12 @@ plots.image_grid(sized, list(ways), columns=6, title="One file, 32 x 32 pixels, 
 # %%
 bars = (np.asarray(sized[2]).sum(axis=-1) == 0).all(axis=1).sum()
 reach = [float(np.max(np.abs(np.asarray(image) - 127.5))) for image in sized]
-print("rows of black padding:", bars, "| beyond 0..255:", [name for name, far in zip(ways, reach) if far > 127.51])
+print(
+    "rows of black padding:",
+    bars,
+    "| beyond 0..255:",
+    [name for name, far in zip(ways, reach) if far > 127.51],
+)
 assert bars >= 8, "a quarter of the height"
 assert [far > 127.51 for far in reach] == [False] * 5 + [True]
 
@@ -221,9 +253,17 @@ split = {"validation_split": 0.2, "shuffle": True}
 part = set(load(subset="training", seed=123, **split).file_paths)
 same_seed = part & set(load(subset="validation", seed=123, **split).file_paths)
 other_seed = part & set(load(subset="validation", seed=124, **split).file_paths)
-print("pictures in both parts:", len(same_seed), "with one seed,", len(other_seed), "with two seeds")
+print(
+    "pictures in both parts:",
+    len(same_seed),
+    "with one seed,",
+    len(other_seed),
+    "with two seeds",
+)
 assert not same_seed
-assert len(other_seed) > 0.1 * total, "the network would be judged by pictures it was trained on"
+assert len(other_seed) > 0.1 * total, (
+    "the network would be judged by pictures it was trained on"
+)
 
 # %% [markdown]
 # Without shuffling nothing is mixed, and the last fifth of the files is what the alphabet puts last:
@@ -247,7 +287,9 @@ few = Path(workshop.name) / "few"
 for name, file in zip(class_names[:2], (load().file_paths[0], load().file_paths[-1])):
     (few / name).mkdir(parents=True)
     (few / name / "one.jpg").write_bytes(Path(file).read_bytes())
-(few / class_names[0] / "notes.txt").write_text("Files that are no pictures are passed over in silence.")
+(few / class_names[0] / "notes.txt").write_text(
+    "Files that are no pictures are passed over in silence."
+)
 with contextlib.suppress(OSError):  # Windows wants a permission for links
     os.symlink(root / class_names[1], few / class_names[1] / "more", target_is_directory=True)
 for follow in (False, True):
@@ -281,7 +323,9 @@ exercises.split.check(load_split)
 # asks for the next element. We follow the count of elements. Which of these lines loses pictures?
 
 # %%
-train, val = load(validation_split=0.2, subset="both", seed=123, shuffle=True, crop_to_aspect_ratio=True)
+train, val = load(
+    validation_split=0.2, subset="both", seed=123, shuffle=True, crop_to_aspect_ratio=True
+)
 single = train.unbatch()
 n_train = len(train.file_paths)
 stages = {
@@ -294,7 +338,10 @@ stages = {
 for name, dataset in stages.items():
     sizes = [len(x) if x.shape.rank == 4 else 1 for x, _ in dataset]
     told = int(dataset.cardinality())
-    print(f"{name:42} {len(sizes):4} elements, the last of {sizes[-1]:2}, {sum(sizes):4} pictures, it says {told}")
+    print(
+        f"{name:42} {len(sizes):4} elements, the last of {sizes[-1]:2}, {sum(sizes):4} "
+        f"pictures, it says {told}"
+    )
 
 # %% [markdown]
 # - `take` counts elements, so here batches.
@@ -304,10 +351,17 @@ for name, dataset in stages.items():
 #   are still to come.
 
 # %%
-assert stages[".unbatch().batch(50, drop_remainder=True)"].element_spec[0].shape == (50, SIZE, SIZE, 3)
+assert stages[".unbatch().batch(50, drop_remainder=True)"].element_spec[0].shape == (
+    50,
+    SIZE,
+    SIZE,
+    3,
+)
 assert stages[".unbatch().batch(50)"].element_spec[0].shape[0] is None
 assert single.cardinality() == tf.data.UNKNOWN_CARDINALITY == -2
-assert int(single.apply(tf.data.experimental.assert_cardinality(n_train)).cardinality()) == n_train
+assert (
+    int(single.apply(tf.data.experimental.assert_cardinality(n_train)).cardinality()) == n_train
+)
 
 # %% [markdown]
 # ### Shuffle: how far can a picture travel?
@@ -321,8 +375,16 @@ by_class = tf.data.Dataset.from_tensor_slices([label for label in range(5) for _
 curves = {}
 for buffer in (32, 200, 720):
     batches = by_class.shuffle(buffer, seed=1).batch(32, drop_remainder=True)
-    curves[f"shuffle({buffer})"] = [len(set(batch.tolist())) for batch in batches.as_numpy_iterator()]
-plots.lines(range(1, 23), curves, "batch", "different classes in it", "720 pictures of 5 classes, sorted by class")
+    curves[f"shuffle({buffer})"] = [
+        len(set(batch.tolist())) for batch in batches.as_numpy_iterator()
+    ]
+plots.lines(
+    range(1, 23),
+    curves,
+    "batch",
+    "different classes in it",
+    "720 pictures of 5 classes, sorted by class",
+)
 
 # %% [markdown]
 # With a buffer of 32 the network sees nearly one class at a time, and forgets the one before. Only a buffer as large as
@@ -344,13 +406,18 @@ assert mean["shuffle(32)"] < 2.5 < 4.5 < mean["shuffle(720)"]
 # %%
 def company(dataset):
     """Return, for one epoch, the set of pictures in each batch."""
-    return [frozenset(numbers.tolist()) for numbers in dataset.map(lambda _, number: number).as_numpy_iterator()]
+    return [
+        frozenset(numbers.tolist())
+        for numbers in dataset.map(lambda _, number: number).as_numpy_iterator()
+    ]
 
 
 shuffled = load(labels=[*numbers], shuffle=True, seed=1, batch_size=32, image_size=(8, 8))
 notes = shuffled.cache().shuffle(1000, seed=2)
 first, second = company(notes), company(notes)
-print("same order of batches:", first == second, "| the same batches:", set(first) == set(second))
+print(
+    "same order of batches:", first == second, "| the same batches:", set(first) == set(second)
+)
 assert first != second
 assert set(first) == set(second)
 
@@ -407,7 +474,9 @@ def rehearse(stage, batches=7, seconds=0.03):
         return number
 
     source = tf.data.Dataset.range(batches).with_options(bare)
-    reader = source.map(lambda number: tf.numpy_function(read, [number], tf.int64, stateful=False))
+    reader = source.map(
+        lambda number: tf.numpy_function(read, [number], tf.int64, stateful=False)
+    )
     for _ in stage(reader):
         with stamped(spans["train"]):
             time.sleep(seconds)
@@ -422,7 +491,10 @@ def took(spans):
     )
 
 
-stages = {"without prefetch": lambda reader: reader, "with prefetch(1)": lambda reader: reader.prefetch(1)}
+stages = {
+    "without prefetch": lambda reader: reader,
+    "with prefetch(1)": lambda reader: reader.prefetch(1),
+}
 rehearse(stages["with prefetch(1)"])  # the first time is always slower
 tries = [{name: rehearse(stage) for name, stage in stages.items()} for _ in range(3)]
 best = {name: min((one[name] for one in tries), key=took) for name in stages}
@@ -437,7 +509,9 @@ plots.timeline(best, "Who waits for whom")
 # %%
 def shared(spans):
     """Return the seconds in which both were busy."""
-    return sum(max(0, min(r[1], t[1]) - max(r[0], t[0])) for r in spans["read"] for t in spans["train"])
+    return sum(
+        max(0, min(r[1], t[1]) - max(r[0], t[0])) for r in spans["read"] for t in spans["train"]
+    )
 
 
 without, ahead = best["without prefetch"], best["with prefetch(1)"]
@@ -488,7 +562,10 @@ for store in (1, 4):
     while len(made) <= store and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.1)  # would it make more?
-    print(f"prefetch({store}): 1 batch taken, {len(made)} made; it lies on the {batch.device.split(':')[-2]}")
+    print(
+        f"prefetch({store}): 1 batch taken, {len(made)} made; it lies on the "
+        f"{batch.device.split(':')[-2]}"
+    )
     assert len(made) == store + 1
     assert "CPU" in batch.device
 
@@ -514,7 +591,8 @@ def read_all(workers, count=24):
     """Return the seconds it takes to read `count` slow files."""
     source = tf.data.Dataset.range(count).with_options(bare)
     files = source.map(
-        lambda path: tf.numpy_function(slow_file, [path], tf.int64, stateful=False), num_parallel_calls=workers
+        lambda path: tf.numpy_function(slow_file, [path], tf.int64, stateful=False),
+        num_parallel_calls=workers,
     )
     began = time.perf_counter()
     found = [int(path) for path in files]
@@ -522,11 +600,15 @@ def read_all(workers, count=24):
     return time.perf_counter() - began
 
 
+# %%
 fastest = {
     name: min(read_all(workers) for _ in range(3))
     for name, workers in {"one": None, "eight": 8, "AUTOTUNE": tf.data.AUTOTUNE}.items()
 }
-print(f"eight readers: {fastest['one'] / fastest['eight']:.1f}x, AUTOTUNE: {fastest['one'] / fastest['AUTOTUNE']:.1f}x")
+print(
+    f"eight readers: {fastest['one'] / fastest['eight']:.1f}x, AUTOTUNE: "
+    f"{fastest['one'] / fastest['AUTOTUNE']:.1f}x"
+)
 assert fastest["eight"] < fastest["one"] / 2
 assert fastest["AUTOTUNE"] < fastest["one"]
 assert tf.data.AUTOTUNE == tf.data.experimental.AUTOTUNE == -1
@@ -555,7 +637,10 @@ print(f"the second epoch: {epochs[0] / min(epochs[1:]):.0f}x as fast as the firs
 assert min(epochs[1:]) < epochs[0] / 2
 
 as_float = next(iter(cached))[0].numpy()
-print(f"one picture: {as_float.nbytes:,} bytes as {as_float.dtype}, {as_float.astype('uint8').nbytes:,} as uint8")
+print(
+    f"one picture: {as_float.nbytes:,} bytes as {as_float.dtype}, "
+    f"{as_float.astype('uint8').nbytes:,} as uint8"
+)
 
 # %% [markdown]
 # The price is memory: all pictures of all classes, as floats. Rounded to `uint8` they need a quarter. If even that is
@@ -565,7 +650,14 @@ print(f"one picture: {as_float.nbytes:,} bytes as {as_float.dtype}, {as_float.as
 # Here is the whole recipe, for the network of the next section.
 
 # %%
-split = load(validation_split=0.2, subset="both", seed=123, shuffle=True, crop_to_aspect_ratio=True, batch_size=None)
+split = load(
+    validation_split=0.2,
+    subset="both",
+    seed=123,
+    shuffle=True,
+    crop_to_aspect_ratio=True,
+    batch_size=None,
+)
 
 
 def compact(image, label):
@@ -578,7 +670,9 @@ train = train.shuffle(n_train, seed=0).batch(32).prefetch(tf.data.AUTOTUNE)
 val = val.batch(64).prefetch(tf.data.AUTOTUNE)
 print(n_train, "pictures to train in", int(train.cardinality()), "batches,", n_val, "to judge")
 assert sum(len(labels) for _, labels in train) == n_train
-assert len({int(label) for _, labels in val for label in labels}) > num_classes / 2, "mixed before it was split"
+assert len({int(label) for _, labels in val for label in labels}) > num_classes / 2, (
+    "mixed before it was split"
+)
 
 # %% [markdown]
 # ### Exercise 3 · The right order
@@ -609,18 +703,37 @@ exercises.order.check(tuned)
 # %%
 photo = tf.cast(next(iter(val))[0][:1], tf.float32)
 grey = tf.reduce_mean(photo, axis=-1, keepdims=True)
-kernel = tf.reshape(tf.constant([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), (3, 3, 1, 1))  # rows, columns, in, out
+# Rows, columns, in, out.
+kernel = tf.reshape(tf.constant([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), (3, 3, 1, 1))
 edges = tf.nn.relu(tf.nn.conv2d(grey, kernel, strides=1, padding="SAME"))
 pooled = tf.nn.max_pool2d(edges, ksize=2, strides=2, padding="VALID")
-shown = [grey, edges / tf.reduce_max(edges) * 255, tf.image.resize(pooled, (SIZE, SIZE), "nearest")]
+shown = [
+    grey,
+    edges / tf.reduce_max(edges) * 255,
+    tf.image.resize(pooled, (SIZE, SIZE), "nearest"),
+]
 shown[2] = shown[2] / tf.reduce_max(shown[2]) * 255
-titles = ["grey", "edges from dark to light", f"the largest of 2 x 2, {pooled.shape[1]} x {pooled.shape[2]}"]
-plots.image_grid([image[0] for image in shown], titles, columns=3, size=2.4, title="Nine weights find edges everywhere")
+titles = [
+    "grey",
+    "edges from dark to light",
+    f"the largest of 2 x 2, {pooled.shape[1]} x {pooled.shape[2]}",
+]
+plots.image_grid(
+    [image[0] for image in shown],
+    titles,
+    columns=3,
+    size=2.4,
+    title="Nine weights find edges everywhere",
+)
 
 # %%
 row, column = 20, 30
 window = grey[0, row - 1 : row + 2, column - 1 : column + 2, 0]
-assert np.isclose(edges[0, row, column, 0], max(0, float(tf.reduce_sum(window * kernel[..., 0, 0]))), atol=1e-2)
+assert np.isclose(
+    edges[0, row, column, 0],
+    max(0, float(tf.reduce_sum(window * kernel[..., 0, 0]))),
+    atol=1e-2,
+)
 assert edges.shape == grey.shape, "padding SAME: a border of zeros keeps the size"
 assert pooled[0, 10, 15, 0] == tf.reduce_max(edges[0, 20:22, 30:32, 0])
 
@@ -669,13 +782,18 @@ for layer, (shape, parameters) in zip(model.layers, expected):
 
 # %%
 dense = expected[-2][1]
-print(f"{model.count_params():,} parameters, {dense / model.count_params():.1%} of them in one dense layer")
+print(
+    f"{model.count_params():,} parameters, {dense / model.count_params():.1%} of them in one "
+    "dense layer"
+)
 assert model.count_params() == sum(parameters for _, parameters in expected) == 3_989_285
 
 twin = models.small_cnn(num_classes=5, image_size=180)  # the course's own
 twin.set_weights(model.get_weights())
 some = np.random.default_rng(0).uniform(0, 255, (2, 180, 180, 3)).astype("float32")
-assert [layer.output.shape for layer in twin.layers[1:]] == [layer.output.shape for layer in model.layers]
+assert [layer.output.shape for layer in twin.layers[1:]] == [
+    layer.output.shape for layer in model.layers
+]
 assert np.allclose(twin(some), model(some), atol=1e-4)
 
 # %% [markdown]
@@ -721,7 +839,9 @@ print(complaint(lambda: model.compile("adam", "mse", target_tensors=[])))
 EPOCHS = course.pick(quick=12, full=10)
 keras.utils.set_random_seed(0)
 model = build(SIZE, num_classes)
-model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+model.compile(
+    "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+)
 history = model.fit(train, validation_data=val, epochs=EPOCHS, verbose=0, shuffle=False).history
 plots.learning_curves({"CNN": history}, title="Two curves, two stories")
 
@@ -733,7 +853,10 @@ plots.learning_curves({"CNN": history}, title="Two curves, two stories")
 # %%
 gap = history["accuracy"][-1] - history["val_accuracy"][-1]
 best_epoch = 1 + int(np.argmin(history["val_loss"]))
-print(f"gap in accuracy {gap:.2f} | lowest validation loss before the last epoch: {best_epoch < EPOCHS}")
+print(
+    f"gap in accuracy {gap:.2f} | lowest validation loss before the last epoch: "
+    f"{best_epoch < EPOCHS}"
+)
 assert gap > 0.1
 assert history["loss"][-1] < history["loss"][0] / 2
 assert history["val_accuracy"][-1] > 1.5 / num_classes, "it beats guessing by far, all the same"
@@ -771,10 +894,15 @@ plots.confusion_matrix(score.confusion, class_names)
 # guesses in another compares two different orders:
 
 # %%
-mixed = load(validation_split=0.2, subset="validation", seed=123, shuffle=True, crop_to_aspect_ratio=True)
+mixed = load(
+    validation_split=0.2, subset="validation", seed=123, shuffle=True, crop_to_aspect_ratio=True
+)
 true = np.concatenate([labels for _, labels in mixed.as_numpy_iterator()])
 guesses = model.predict(mixed, verbose=0).argmax(axis=1)
-print(f"in two passes: accuracy {np.mean(true == guesses):.3f}, in one pass: accuracy {score.accuracy:.3f}")
+print(
+    f"in two passes: accuracy {np.mean(true == guesses):.3f}, in one pass: accuracy "
+    f"{score.accuracy:.3f}"
+)
 assert np.mean(true == guesses) < score.accuracy - 0.1
 
 # %% [markdown]
@@ -798,7 +926,9 @@ losses = {
 }
 for name, loss in losses.items():
     print(f"{name:34} {float(loss):.3f}")
-assert np.isclose(float(losses["twice: softmax, from_logits=True"]), np.log(np.e + 4) - 1, atol=1e-3)
+assert np.isclose(
+    float(losses["twice: softmax, from_logits=True"]), np.log(np.e + 4) - 1, atol=1e-3
+)
 
 # %% [markdown]
 # Twice: the second softmax gets numbers between 0 and 1 and makes them nearly equal. With five classes the loss can
@@ -814,7 +944,10 @@ for from_logits in (True, False):
     with tf.GradientTape() as tape:
         loss = sparse(from_logits=from_logits)(label, scores)
     pull[from_logits] = -float(tape.gradient(loss, scores)[0, 1]) + 0.0
-    print(f"from_logits={from_logits!s:5} loss {float(loss):6.3f}, pulls the true class up by {pull[from_logits]:.3f}")
+    print(
+        f"from_logits={from_logits!s:5} loss {float(loss):6.3f}, pulls the true class up by "
+        f"{pull[from_logits]:.3f}"
+    )
 assert pull[True] > 0.9
 assert pull[False] == 0
 
@@ -857,7 +990,9 @@ def deep(kind):
         x = x if kind == "plain" else keras.layers.BatchNormalization()(x)
         x = keras.layers.Activation("relu")(Shaken(depth)(x) if kind == "shaken" else x)
         outputs.append(x)
-    return keras.Model(inputs, keras.layers.Dense(num_classes)(x)), keras.Model(inputs, outputs[3])
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(x)), keras.Model(
+        inputs, outputs[3]
+    )
 
 
 # %%
@@ -869,11 +1004,15 @@ for kind in ("plain", "normalised", "shaken"):
     network.compile(keras.optimizers.SGD(0.1), sparse(from_logits=True))
     losses[kind], seen = [], []
     for _ in range(10):
-        losses[kind] += network.fit(x_small, y_small, batch_size=64, epochs=1, verbose=0).history["loss"]
+        losses[kind] += network.fit(
+            x_small, y_small, batch_size=64, epochs=1, verbose=0
+        ).history["loss"]
         seen.append(fourth(x_small[:256], training=True).numpy())
     means = np.mean(seen, axis=1)  # of each unit, after each epoch
     shift[kind] = float(np.abs(np.diff(means, axis=0)).mean() / np.std(seen))
-plots.lines(range(1, 11), losses, "epoch", "training loss", "Shaken inputs, and still it learns")
+plots.lines(
+    range(1, 11), losses, "epoch", "training loss", "Shaken inputs, and still it learns"
+)
 
 # %%
 most = max(shift, key=shift.get)

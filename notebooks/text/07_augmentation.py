@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -70,7 +70,9 @@ front = keras.Sequential(
 one = tf.stack([images[0]] * 9)
 many = front(one, training=True)
 plots.image_grid(
-    [images[0], *many], ["the picture", *["a variant"] * 9], title=f"Would you still say {names[labels[0]]}?"
+    [images[0], *many],
+    ["the picture", *["a variant"] * 9],
+    title=f"Would you still say {names[labels[0]]}?",
 )
 
 # %% [markdown]
@@ -80,12 +82,17 @@ plots.image_grid(
 # %%
 quarter = keras.layers.RandomRotation((0.25, 0.25))
 turned = quarter(images[:1], training=True)
-assert np.allclose(turned[0], np.rot90(images[0]), atol=0.5), "a quarter of a turn, counter-clockwise"
+assert np.allclose(turned[0], np.rot90(images[0]), atol=0.5), (
+    "a quarter of a turn, counter-clockwise"
+)
 
 dot = np.zeros((1, 40, 40, 3), "float32")
 dot[:, 10:30, 10:30] = 255
 away = keras.layers.RandomZoom((0.5, 0.5), fill_mode="constant")(dot, training=True)
-print(f"white before: {np.mean(dot > 127):.2f} of the picture, after RandomZoom(+0.5): {np.mean(away > 127):.2f}")
+print(
+    f"white before: {np.mean(dot > 127):.2f} of the picture, after RandomZoom(+0.5): "
+    f"{np.mean(away > 127):.2f}"
+)
 assert np.mean(away > 127) < np.mean(dot > 127)
 
 # %% [markdown]
@@ -99,7 +106,10 @@ assert np.mean(away > 127) < np.mean(dot > 127)
 
 # %%
 found = augment.changed(front, images)
-print(f"values changed: {found.training:.0%} with training=True, {found.inference:.0%} with training=False")
+print(
+    f"values changed: {found.training:.0%} with training=True, {found.inference:.0%} with "
+    "training=False"
+)
 assert found.training > 0.9
 assert found.inference == 0
 kept, moved = front(images[:5], training=False), front(images[:5], training=True)
@@ -142,7 +152,9 @@ assert steady["network.predict(images)"]
 assert not steady["network(images, training=True)"]
 assert not steady["network(images)"], "a plain call augments in Keras 3"
 dropout = keras.layers.Dropout(0.5)
-assert np.array_equal(dropout(np.ones((1, 100))), np.ones((1, 100))), "a plain call of dropout does nothing"
+assert np.array_equal(dropout(np.ones((1, 100))), np.ones((1, 100))), (
+    "a plain call of dropout does nothing"
+)
 
 # %% [markdown]
 # ### Exercise 1 · A proof by counting
@@ -180,10 +192,16 @@ pieces = {
     "central_crop 0.75": tf.image.resize(tf.image.central_crop(picture, 0.75), (SIZE, SIZE)),
     "random crop, 72 of 96": tf.image.resize(window, (SIZE, SIZE)),
 }
-again, other = (tf.image.stateless_random_crop(picture, (72, 72, 3), seed=pair) for pair in [(0, 5), (0, 6)])
+again, other = (
+    tf.image.stateless_random_crop(picture, (72, 72, 3), seed=pair) for pair in [(0, 5), (0, 6)]
+)
 assert np.array_equal(window, again)
 assert not np.array_equal(window, other)
-plots.image_grid([tf.cast(piece, tf.float32) for piece in pieces.values()], list(pieces), title="Pieces of tf.image")
+plots.image_grid(
+    [tf.cast(piece, tf.float32) for piece in pieces.values()],
+    list(pieces),
+    title="Pieces of tf.image",
+)
 
 # %% [markdown]
 # ### The notes said: `tf.image.random.flip_left_right`
@@ -203,7 +221,9 @@ def complaint(action):
 
 
 print(complaint(lambda: tf.image.random.flip_left_right(picture)))
-assert "has no attribute 'random'" in complaint(lambda: tf.image.random.flip_left_right(picture))
+assert "has no attribute 'random'" in complaint(
+    lambda: tf.image.random.flip_left_right(picture)
+)
 
 # %% [markdown]
 # ### The notes said: crop to RES, from pictures of RES
@@ -229,7 +249,10 @@ assert np.array_equal(same_size, picture)
 four = tf.stack([picture] * 4)
 together = tf.image.stateless_random_crop(four, (4, 72, 72, 3), seed=(0, 5))
 each = augment.random_crop(four, 72, 72, seed=(0, 5))
-windows = {name: len(np.unique(crops, axis=0)) for name, crops in {"tf.image": together, "helpers": each}.items()}
+windows = {
+    name: len(np.unique(crops, axis=0))
+    for name, crops in {"tf.image": together, "helpers": each}.items()
+}
 print("different windows among four crops of one picture:", windows)
 assert windows["tf.image"] == 1
 assert windows["helpers"] > 1
@@ -258,7 +281,8 @@ exercises.crop.check(crop_and_flip)
 # the cache or after it? Both run. Look at one picture over five epochs.
 
 # %%
-step = augment.RandomAffine(rotation=0.1, zoom=0.2, seed=1)  # flip, turn, zoom; section 5 says how
+# Flip, turn, zoom; section 5 says how.
+step = augment.RandomAffine(rotation=0.1, zoom=0.2, seed=1)
 pictures = tf.data.Dataset.from_tensor_slices(images)
 fresh = pictures.cache().batch(8).map(step)
 frozen = pictures.batch(8).map(step).cache()
@@ -270,7 +294,11 @@ def epochs_of(dataset, count):
 
 
 shown = [epoch[0] for dataset in (fresh, frozen) for epoch in epochs_of(dataset, 5)]
-titles = [f"{way}, epoch {number}" for way in ("cached first", "cached last") for number in range(1, 6)]
+titles = [
+    f"{way}, epoch {number}"
+    for way in ("cached first", "cached last")
+    for number in range(1, 6)
+]
 plots.image_grid(shown, titles, title="Augmented after the cache, and before it")
 
 # %% [markdown]
@@ -288,7 +316,12 @@ def repeats(dataset):
     return np.array_equal(first, second)
 
 
-print("second epoch equals the first | cached first:", repeats(fresh), "| cached last:", repeats(frozen))
+print(
+    "second epoch equals the first | cached first:",
+    repeats(fresh),
+    "| cached last:",
+    repeats(frozen),
+)
 assert not repeats(fresh)
 assert repeats(frozen)
 
@@ -307,7 +340,9 @@ def coin_flip(image):
 
 
 tossed = pictures.map(coin_flip).batch(16)
-mirrored = [sum(bool(np.any(variant)) for variant in epoch != images) for epoch in epochs_of(tossed, 3)]
+mirrored = [
+    sum(bool(np.any(variant)) for variant in epoch != images) for epoch in epochs_of(tossed, 3)
+]
 print("mirrored of 16 pictures, in three epochs:", mirrored)
 assert mirrored in ([0, 0, 0], [16, 16, 16])
 
@@ -319,7 +354,9 @@ assert mirrored in ([0, 0, 0], [16, 16, 16])
 # %%
 ways = {
     "tf.image.random_flip_left_right": pictures.map(tf.image.random_flip_left_right).batch(16),
-    "Keras layers, training=True": pictures.batch(16).map(lambda batch: front(batch, training=True)),
+    "Keras layers, training=True": pictures.batch(16).map(
+        lambda batch: front(batch, training=True)
+    ),
     "helpers' RandomAffine": pictures.batch(16).map(step),
 }
 for name, dataset in ways.items():
@@ -373,7 +410,9 @@ print(np.round(at_once[0].numpy(), 3))
 # %%
 turns = {
     "three layers": tf.function(lambda batch: front(batch, training=True)),
-    "one look-up": tf.function(lambda batch: augment.random_affine(batch, (1, 2), rotation=0.1, zoom=0.2)),
+    "one look-up": tf.function(
+        lambda batch: augment.random_affine(batch, (1, 2), rotation=0.1, zoom=0.2)
+    ),
 }
 seconds = {name: [] for name in turns}
 for way in turns.values():
@@ -395,11 +434,18 @@ assert ratio > 1 or "GPU" in course.device
 
 # %%
 copies = tf.stack([images[0]] * 5)
-close, closer = augment.random_crop(copies, 72, 72, seed=(0, 1)), augment.random_crop(copies, 24, 24, seed=(0, 2))
+close, closer = (
+    augment.random_crop(copies, 72, 72, seed=(0, 1)),
+    augment.random_crop(copies, 24, 24, seed=(0, 2)),
+)
 enlarged = [tf.image.resize(crops, (SIZE, SIZE)) for crops in (close, closer)]
 plots.image_grid(
     tf.concat(enlarged, axis=0),
-    [f"{share}: {names[labels[0]]}" for share in ("three quarters", "a quarter") for _ in range(5)],
+    [
+        f"{share}: {names[labels[0]]}"
+        for share in ("three quarters", "a quarter")
+        for _ in range(5)
+    ],
     title="The label says what it said before",
 )
 
@@ -454,7 +500,10 @@ plots.image_grid(pair[:10], ["left", "right"] * 5, title="Mirror one, and its la
 dropout = keras.layers.Dropout(0.5, seed=4)
 ones = np.ones((1, 10), "float32")
 for training_mode in (True, True, True, False):
-    print(f"training={training_mode!s:5}", dropout(ones, training=training_mode).numpy()[0].astype(int))
+    print(
+        f"training={training_mode!s:5}",
+        dropout(ones, training=training_mode).numpy()[0].astype(int),
+    )
 
 # %% [markdown]
 # In the exam all units are there. If training had shown the next layer only half of them, the exam would suddenly
@@ -465,7 +514,10 @@ for training_mode in (True, True, True, False):
 wide = np.ones((200, 1000), "float32")
 for rate in (0.1, 0.2, 0.5):
     out = keras.layers.Dropout(rate, seed=0)(wide, training=True).numpy()
-    print(f"rate {rate}: {np.mean(out == 0):.2f} are zero, the rest {out.max():.2f}, the mean {out.mean():.2f}")
+    print(
+        f"rate {rate}: {np.mean(out == 0):.2f} are zero, the rest {out.max():.2f}, the mean "
+        f"{out.mean():.2f}"
+    )
     assert np.isclose(out.max(), 1 / (1 - rate))
     assert abs(out.mean() - 1) < 0.02
 assert augment.assert_training_only(keras.layers.Dropout(0.2), wide).inference == 0
@@ -519,7 +571,11 @@ SEEDS = [1, 2, 3]
 small = data.flowers(image_size=SMALL, verbose=False)
 FEW = course.pick(quick=256, full=small.counts["train"])
 
-chosen = small.train.shuffle(small.counts["train"], seed=0, reshuffle_each_iteration=False).take(FEW).cache()
+chosen = (
+    small.train.shuffle(small.counts["train"], seed=0, reshuffle_each_iteration=False)
+    .take(FEW)
+    .cache()
+)
 seen, new = chosen.batch(256), small.batches("val", 200, cache=True)
 mirror_image = seen.map(lambda x, y: (tf.image.flip_left_right(x), y))
 
@@ -548,9 +604,15 @@ def run(seed, augmentation, dropout):
     network.compile(keras.optimizers.Adam(RATE), loss, metrics=["accuracy"])
     batches = chosen.shuffle(FEW, seed=seed).batch(32).prefetch(tf.data.AUTOTUNE)
     watch = new if seed == SEEDS[0] else None  # for the curves of one seed; it costs time
-    history = network.fit(batches, validation_data=watch, epochs=EPOCHS, verbose=0, shuffle=False).history
-    known, mirrored, judged = (network.evaluate(part, verbose=0) for part in (seen, mirror_image, new))
-    runs[seed, augmentation, dropout] = Run(network, history, known[1], mirrored[1], judged[1], judged[0])
+    history = network.fit(
+        batches, validation_data=watch, epochs=EPOCHS, verbose=0, shuffle=False
+    ).history
+    known, mirrored, judged = (
+        network.evaluate(part, verbose=0) for part in (seen, mirror_image, new)
+    )
+    runs[seed, augmentation, dropout] = Run(
+        network, history, known[1], mirrored[1], judged[1], judged[0]
+    )
     return judged[1]
 
 
@@ -576,7 +638,9 @@ plots.learning_curves(
 
 # %%
 settings = {"base": (False, 0.0), "augmentation": (True, 0.0), "dropout": (False, 0.5)}
-by_seed = {name: [runs[(seed, *setting)] for seed in SEEDS] for name, setting in settings.items()}
+by_seed = {
+    name: [runs[(seed, *setting)] for seed in SEEDS] for name, setting in settings.items()
+}
 
 
 def mean(name, what):
@@ -605,7 +669,10 @@ base = by_seed["base"]
 assert min(one.seen - one.mirrored for one in base) > 0.05, "known by heart: lost in the mirror"
 assert max(abs(one.seen - one.mirrored) for one in by_seed["augmentation"]) < 0.1
 for name in ("augmentation", "dropout"):
-    print(f"{name:12} smaller gap under every seed:", bool((gaps(by_seed[name]) < gaps(base)).all()))
+    print(
+        f"{name:12} smaller gap under every seed:",
+        bool((gaps(by_seed[name]) < gaps(base)).all()),
+    )
     assert (gaps(by_seed[name]) < gaps(base)).all()
     assert mean(name, "new_loss") < mean("base", "new_loss")
 small_moves = abs(comparison.differences.mean(axis=1)).max() < 0.1
@@ -620,9 +687,13 @@ assert small_moves or course.profile == "full", "the accuracy on new pictures ha
 # %%
 keras.utils.set_random_seed(0)
 newborn = models.small_cnn(num_classes, SMALL)
-newborn.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+newborn.compile(
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+)
 on_seen, on_new = (newborn.evaluate(part, verbose=0)[1] for part in (seen, new))
-print(f"never trained: accuracy {on_seen:.3f} on seen pictures, accuracy {on_new:.3f} on new ones")
+print(
+    f"never trained: accuracy {on_seen:.3f} on seen pictures, accuracy {on_new:.3f} on new ones"
+)
 assert abs(on_seen - on_new) < 0.15
 assert on_new < 0.4
 
@@ -662,7 +733,9 @@ folder = runtime.output_folder("07_augmentation")
 runs[1, True, 0.0].network.save(folder / "flowers.keras")
 loaded = keras.saving.load_model(folder / "flowers.keras")
 path = folder / "new_photo.jpg"
-keras.utils.save_img(path, next(iter(flowers.test))[0][SIZE // 8 : -SIZE // 8], scale=False, quality=95)
+keras.utils.save_img(
+    path, next(iter(flowers.test))[0][SIZE // 8 : -SIZE // 8], scale=False, quality=95
+)
 
 size = {"target_size": (SMALL, SMALL), "interpolation": "bilinear", "keep_aspect_ratio": True}
 photo = keras.utils.img_to_array(keras.utils.load_img(path, **size))
@@ -701,7 +774,10 @@ ways = {
     "smooth": {"interpolation": "bilinear"},
     "smooth, centre square": {"interpolation": "bilinear", "keep_aspect_ratio": True},
 }
-loads = [keras.utils.img_to_array(keras.utils.load_img(path, target_size=(48, 48), **way)) for way in ways.values()]
+loads = [
+    keras.utils.img_to_array(keras.utils.load_img(path, target_size=(48, 48), **way))
+    for way in ways.values()
+]
 assert np.mean(abs(loads[0] - loads[1])) > 1, "grey levels, on average over the picture"
 assert np.mean(abs(loads[1] - loads[2])) > 1
 plots.image_grid(loads, list(ways), title="One photo, loaded in three ways", size=2.6)

@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -61,14 +61,20 @@ def name_of(row):
     return " + ".join(f"{row[k]:.2f} {names[k]}" for k in order if row[k] > 0)
 
 
-box = tf.constant([[20, 30, 76, 80], [0, 0, 0, 0]])  # top, left, bottom, right; the second box is empty
+# %%
+# Top, left, bottom, right; the second box is empty.
+box = tf.constant([[20, 30, 76, 80], [0, 0, 0, 0]])
 pair = tf.gather(images, [first, second])
 pasted = cutmix.paste(pair, box, partner=[1, 0])
 share = cutmix.pasted_share(box, 96, 96)
 mixed_labels = cutmix.mix_labels(tf.gather(labels, [first, second]), share, partner=[1, 0])
 plots.boxed_images(
     [pair[0], pair[1], pasted[0]],
-    [f"A: {name_of(labels[first].numpy())}", f"B: {name_of(labels[second].numpy())}", name_of(mixed_labels[0].numpy())],
+    [
+        f"A: {name_of(labels[first].numpy())}",
+        f"B: {name_of(labels[second].numpy())}",
+        name_of(mixed_labels[0].numpy()),
+    ],
     [None, box[0], box[0]],
     title="A window of B, pasted into A",
 )
@@ -110,7 +116,9 @@ asked = 1 - lam
 got = (clipped[1] - clipped[0]) * (clipped[3] - clipped[2]) / 800**2
 print(f"asked for {asked:.3f}, pasted {got:.3f}")
 assert asked - got > 0.2
-assert np.array_equal(cutmix.boxes_at([lam], [131], [554], 800, 800, box="notes")[0], [0, 223, 462, 800])
+assert np.array_equal(
+    cutmix.boxes_at([lam], [131], [554], 800, 800, box="notes")[0], [0, 223, 462, 800]
+)
 
 # %% [markdown]
 # The label must tell what the picture shows. Had we kept 0.688, the network would be scolded for seeing what is
@@ -148,7 +156,13 @@ columns = (np.arange(96) >= left) & (np.arange(96) < right)
 inside = rows[:, None] & columns[None, :]
 by_hand = np.where(inside[:, :, None], pair[1], pair[0])
 assert np.array_equal(by_hand, pasted[0])
-print("pixels of B:", inside.sum(), "of", inside.size, f"= {inside.mean():.4f}, label weight {share[0]:.4f}")
+print(
+    "pixels of B:",
+    inside.sum(),
+    "of",
+    inside.size,
+    f"= {inside.mean():.4f}, label weight {share[0]:.4f}",
+)
 assert inside.mean() == share[0].numpy()
 
 # %% [markdown]
@@ -196,10 +210,14 @@ widgets.CutMixExplorer(images, labels.numpy().argmax(axis=1), names)
 edges = np.linspace(0, 1, 41)
 middles = (edges[1:] + edges[:-1]) / 2
 drawn = {
-    f"alpha = {alpha}": np.histogram(cutmix.sample_lambda(200_000, seed=(1, 2), alpha=alpha), edges, density=True)[0]
+    f"alpha = {alpha}": np.histogram(
+        cutmix.sample_lambda(200_000, seed=(1, 2), alpha=alpha), edges, density=True
+    )[0]
     for alpha in (0.3, 1.0, 3.0)
 }
-plots.lines(middles, drawn, "lambda, the share of A that stays", "density", "200,000 draws each")
+plots.lines(
+    middles, drawn, "lambda, the share of A that stays", "density", "200,000 draws each"
+)
 
 # %% [markdown]
 # ### The notes said: "lambda comes from a Beta distribution"
@@ -227,7 +245,9 @@ other, _ = cutmix.cutmix(images, labels, seed=(1, 8))
 assert np.array_equal(mixed, again)
 assert not np.array_equal(mixed, other)
 plots.image_grid(
-    mixed[:10], [name_of(row).replace(" + ", "\n") for row in mixed_labels.numpy()[:10]], title="Mixed, and labelled so"
+    mixed[:10],
+    [name_of(row).replace(" + ", "\n") for row in mixed_labels.numpy()[:10]],
+    title="Mixed, and labelled so",
 )
 
 # %% [markdown]
@@ -236,9 +256,17 @@ plots.image_grid(
 # forbids it.
 
 # %%
-alone = [int((cutmix.partners(32, seed=(0, s)).numpy() == np.arange(32)).sum()) for s in range(200)]
-never = [int((cutmix.partners(32, seed=(0, s), derangement=True).numpy() == np.arange(32)).sum()) for s in range(200)]
-print(f"own partner, images per batch: {np.mean(alone):.1f} in a permutation, {np.mean(never):.1f} in a derangement")
+alone = [
+    int((cutmix.partners(32, seed=(0, s)).numpy() == np.arange(32)).sum()) for s in range(200)
+]
+never = [
+    int((cutmix.partners(32, seed=(0, s), derangement=True).numpy() == np.arange(32)).sum())
+    for s in range(200)
+]
+print(
+    f"own partner, images per batch: {np.mean(alone):.1f} in a permutation, "
+    f"{np.mean(never):.1f} in a derangement"
+)
 assert 0.8 < np.mean(alone) < 1.2
 assert max(never) == 0
 
@@ -270,7 +298,10 @@ exercises.batch.check(mix_batch)
 # %%
 def worst_label_error(mix_batch, size=65, batch=32):
     """Mix images filled with their own number; return the largest |label weight - counted share|."""
-    filled = tf.cast(tf.broadcast_to(tf.range(batch)[:, None, None, None], (batch, size, size, 3)), tf.float32)
+    filled = tf.cast(
+        tf.broadcast_to(tf.range(batch)[:, None, None, None], (batch, size, size, 3)),
+        tf.float32,
+    )
     out, out_labels = mix_batch(filled, tf.one_hot(tf.range(batch), batch))
     out = np.asarray(out)[..., 0].astype(int)
     counted = np.stack([(out == i).mean(axis=(1, 2)) for i in range(batch)], axis=1)
@@ -279,8 +310,15 @@ def worst_label_error(mix_batch, size=65, batch=32):
 
 ours = worst_label_error(lambda x, y: cutmix.cutmix(x, y, seed=(3, 4)))
 layer = keras.layers.CutMix(factor=1.0, seed=0)
-theirs = worst_label_error(lambda x, y: layer({"images": x, "labels": y}, training=True).values())
-print("ours within 1e-6:", ours < 1e-6, "| Keras' layer off by more than half a pixel:", theirs > 0.5 / 65**2)
+theirs = worst_label_error(
+    lambda x, y: layer({"images": x, "labels": y}, training=True).values()
+)
+print(
+    "ours within 1e-6:",
+    ours < 1e-6,
+    "| Keras' layer off by more than half a pixel:",
+    theirs > 0.5 / 65**2,
+)
 assert ours < 1e-6
 
 # %% [markdown]
@@ -297,7 +335,9 @@ assert ours < 1e-6
 # %%
 def suspect(x, y, lam=0.4, row=5, column=60):
     partner = tf.roll(tf.range(len(x)), 1, axis=0)
-    box = cutmix.boxes_at([lam] * len(x), [row] * len(x), [column] * len(x), x.shape[1], x.shape[2])
+    box = cutmix.boxes_at(
+        [lam] * len(x), [row] * len(x), [column] * len(x), x.shape[1], x.shape[2]
+    )
     return cutmix.paste(x, box, partner), lam * y + (1 - lam) * tf.gather(y, partner)
 
 
@@ -323,8 +363,15 @@ def loop_cutmix(x, y):
     height, width, mixed, shared = x.shape[1], x.shape[2], [], []
     for i in range(x.shape[0]):
         j = tf.random.uniform((), 0, x.shape[0], tf.int32)
-        cut = tf.cast(tf.sqrt(1 - tf.random.uniform(())) * [float(height), float(width)], tf.int32) // 2
-        centre = tf.cast(tf.random.uniform((2,), 1 / 8, 7 / 8) * [float(height), float(width)], tf.int32)
+        cut = (
+            tf.cast(
+                tf.sqrt(1 - tf.random.uniform(())) * [float(height), float(width)], tf.int32
+            )
+            // 2
+        )
+        centre = tf.cast(
+            tf.random.uniform((2,), 1 / 8, 7 / 8) * [float(height), float(width)], tf.int32
+        )
         t, s = tf.unstack(tf.maximum(centre - cut, 0))
         b, e = tf.unstack(tf.minimum(centre + cut, [height, width]))
         middle = tf.concat([x[i, t:b, :s], x[j, t:b, s:e], x[i, t:b, e:]], axis=1)
@@ -359,8 +406,13 @@ once = {name: np.median(times) for name, times in seconds.items()}
 # %%
 fastest = once["all at once"]
 for name in ways:
-    print(f"{name}: first call {traced[name]:.2f} s, then {once[name] / fastest:.1f}x the time of all at once")
-assert operations["loop"] > 10 * operations["all at once"], "unrolled: its graph grows with the batch"
+    print(
+        f"{name}: first call {traced[name]:.2f} s, then {once[name] / fastest:.1f}x the time "
+        "of all at once"
+    )
+assert operations["loop"] > 10 * operations["all at once"], (
+    "unrolled: its graph grows with the batch"
+)
 assert once["loop"] > once["all at once"]
 
 # %% [markdown]
@@ -379,7 +431,9 @@ smooth = np.array([1.0, 0, 0]) * (1 - 0.1) + 0.1 / 3
 print(np.round(smooth, 4).tolist())
 sure = tf.constant([[2.0, 0.5, -1.0]])
 hard = tf.constant([[1.0, 0, 0]])
-keras_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)(hard, sure)
+keras_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)(
+    hard, sure
+)
 own_loss = keras.losses.CategoricalCrossentropy(from_logits=True)(smooth[None], sure)
 assert np.isclose(keras_loss, own_loss)
 assert np.allclose(smooth, [0.9333, 0.0333, 0.0333], atol=1e-4)
@@ -416,7 +470,9 @@ def run(seed, mixing):
     return training.evaluate(network, val).macro_f1
 
 
-comparison = training.ablation(run, base={"mixing": False}, changes={"CutMix": {"mixing": True}}, seeds=SEEDS)
+comparison = training.ablation(
+    run, base={"mixing": False}, changes={"CutMix": {"mixing": True}}, seeds=SEEDS
+)
 print(comparison)
 
 # %% [markdown]

@@ -26,8 +26,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -56,7 +56,13 @@ cosine = schedules.WarmupCosine(
 )
 steps = np.arange(EPOCHS * STEPS_PER_EPOCH)
 rates = schedules.sample(cosine, steps)
-plots.lines(steps / STEPS_PER_EPOCH, {"WarmupCosine": rates}, "epoch", "learning rate", "Warm up, then glide")
+plots.lines(
+    steps / STEPS_PER_EPOCH,
+    {"WarmupCosine": rates},
+    "epoch",
+    "learning rate",
+    "Warm up, then glide",
+)
 
 # %% [markdown]
 # The curve was not typed in. `schedules.sample` called the object that an optimizer would get, once for each step.
@@ -80,7 +86,11 @@ class MyCosine(keras.optimizers.schedules.LearningRateSchedule):
         return self.max_lr * keras.ops.where(step < self.warmup_steps, rising, falling)
 
     def get_config(self):
-        return {"max_lr": self.max_lr, "warmup_steps": self.warmup_steps, "decay_steps": self.decay_steps}
+        return {
+            "max_lr": self.max_lr,
+            "warmup_steps": self.warmup_steps,
+            "decay_steps": self.decay_steps,
+        }
 
 
 # %% [markdown]
@@ -95,9 +105,14 @@ kerass = keras.optimizers.schedules.CosineDecay(
 )
 some = np.linspace(0, 120 * STEPS_PER_EPOCH, 200).astype("int64")  # and beyond the end
 for other in (mine, kerass):
-    assert np.allclose(schedules.sample(cosine, some), [float(other(step)) for step in some], atol=1e-9)
+    assert np.allclose(
+        schedules.sample(cosine, some), [float(other(step)) for step in some], atol=1e-9
+    )
 joins = [0, 3 * STEPS_PER_EPOCH, 100 * STEPS_PER_EPOCH]
-print("three implementations, one curve; at the joins:", [round(float(mine(step)), 6) for step in joins])
+print(
+    "three implementations, one curve; at the joins:",
+    [round(float(mine(step)), 6) for step in joins],
+)
 
 # %% [markdown]
 # Note the argument names. In Keras as in ours, `decay_steps` does *not* include the warm-up: training ends after
@@ -165,7 +180,13 @@ curves = {
     "the notes'": np.array([float(notes(tf.constant(step, tf.float32))) for step in longer]),
     "clipped, and ending with the run": schedules.sample(cosine, longer),
 }
-plots.lines(longer / STEPS_PER_EPOCH, curves, "epoch", "learning rate", "An unclipped cosine climbs again")
+plots.lines(
+    longer / STEPS_PER_EPOCH,
+    curves,
+    "epoch",
+    "learning rate",
+    "An unclipped cosine climbs again",
+)
 
 # %%
 at_the_end = float(notes(tf.constant(100.0 * STEPS_PER_EPOCH)))
@@ -181,12 +202,20 @@ assert float(cosine(203 * STEPS_PER_EPOCH)) == 0
 # `ExponentialDecay(0.0001, 30 * steps_per_epoch, 0.1, staircase=True)`. By how much does it fall?
 
 # %%
-stairs = keras.optimizers.schedules.ExponentialDecay(0.0001, 30 * STEPS_PER_EPOCH, 0.1, staircase=True)
+stairs = keras.optimizers.schedules.ExponentialDecay(
+    0.0001, 30 * STEPS_PER_EPOCH, 0.1, staircase=True
+)
 per_epoch = np.arange(100)
 heights = schedules.sample(stairs, per_epoch * STEPS_PER_EPOCH)
 print("epochs 29, 30, 60, 90:", [f"{heights[e]:.0e}" for e in (29, 30, 60, 90)])
 assert np.isclose(heights[30], 0.1 * heights[29]), "it falls TO 10 %, by 90 %"
-plots.lines(per_epoch, {"staircase": heights}, "epoch", "learning rate", "A tenth, a hundredth, a thousandth")
+plots.lines(
+    per_epoch,
+    {"staircase": heights},
+    "epoch",
+    "learning rate",
+    "A tenth, a hundredth, a thousandth",
+)
 
 # %% [markdown]
 # ### The notes forgot `get_config`
@@ -220,7 +249,12 @@ network.save(path)
 loaded = keras.models.load_model(path)
 assert int(loaded.optimizer.iterations) == 6
 assert float(loaded.optimizer.learning_rate) == float(network.optimizer.learning_rate)
-print("step", int(loaded.optimizer.iterations), "| next rate", round(float(loaded.optimizer.learning_rate), 4))
+print(
+    "step",
+    int(loaded.optimizer.iterations),
+    "| next rate",
+    round(float(loaded.optimizer.learning_rate), 4),
+)
 
 # %% [markdown]
 # ### Exercise 2 · A schedule of your own
@@ -254,13 +288,22 @@ exercises.triangle.check(Triangle)
 # handed to `keras.callbacks.LearningRateScheduler`. It gives every step of an epoch the same rate: a staircase.
 
 # %%
-ramp = schedules.RampSustainDecay(0.0001, 0.001, 0.00001, rampup_steps=4, sustain_steps=2, decay_rate=0.8)
+ramp = schedules.RampSustainDecay(
+    0.0001, 0.001, 0.00001, rampup_steps=4, sustain_steps=2, decay_rate=0.8
+)
 PER = 20  # steps per epoch
-smooth = schedules.RampSustainDecay(0.0001, 0.001, 0.00001, 4 * PER, 2 * PER, 0.8, decay_steps=PER)
+smooth = schedules.RampSustainDecay(
+    0.0001, 0.001, 0.00001, 4 * PER, 2 * PER, 0.8, decay_steps=PER
+)
 fine = np.arange(16 * PER)
-both = {"per epoch": schedules.sample(ramp, fine // PER), "per step": schedules.sample(smooth, fine)}
+both = {
+    "per epoch": schedules.sample(ramp, fine // PER),
+    "per step": schedules.sample(smooth, fine),
+}
 assert np.allclose(both["per epoch"][::PER], both["per step"][::PER])
-plots.lines(fine / PER, both, "epoch", "learning rate", "The same rule, once an epoch and once a step")
+plots.lines(
+    fine / PER, both, "epoch", "learning rate", "The same rule, once an epoch and once a step"
+)
 
 # %% [markdown]
 # They agree where an epoch begins, and only there. With three epochs of warm-up, the staircase's first step already
@@ -283,7 +326,9 @@ def used(rule):
     """Train five epochs under a rule for LearningRateScheduler; return the rate of each epoch."""
     network = tiny(0.001)
     scheduler = keras.callbacks.LearningRateScheduler(rule)
-    return network.fit(x, x.sum(axis=1), epochs=5, verbose=0, callbacks=[scheduler]).history["learning_rate"]
+    return network.fit(x, x.sum(axis=1), epochs=5, verbose=0, callbacks=[scheduler]).history[
+        "learning_rate"
+    ]
 
 
 meant = [exponential_lr(epoch) for epoch in range(5)]
@@ -326,6 +371,7 @@ exercises.epochs.check(rule_for)
 # peak.
 
 # %%
+# Start, max, min, ramp-up epochs, sustain epochs, decay.
 TRIED = [
     (0.1, 0.05, 0.001, 3, 0, 0.8),
     (0.1, 0.05, 0.01, 3, 0, 0.8),
@@ -333,7 +379,7 @@ TRIED = [
     (0.05, 0.01, 0.001, 6, 0, 0.5),
     (0.1, 0.05, 0.001, 7, 0, 0.5),
     (0.001, 0.01, 0.0001, 30, 0, 0.8),
-]  # start, max, min, ramp-up epochs, sustain epochs, decay
+]
 never = None
 
 # %%
@@ -364,6 +410,7 @@ val_images, val_labels = (part[:512] for part in fashion.arrays("val"))
 RUN = 5  # epochs of 2,048 / 64 = 32 steps
 
 
+# %%
 def train(rate):
     """Train the dense classifier at a rate or a schedule; return its history and the recorder."""
     keras.utils.set_random_seed(0)
@@ -373,16 +420,29 @@ def train(rate):
     recorder = schedules.RecordLearningRate()
     held_back = (val_images, val_labels)
     run = network.fit(
-        images, labels, batch_size=64, epochs=RUN, validation_data=held_back, callbacks=[recorder], verbose=0
+        images,
+        labels,
+        batch_size=64,
+        epochs=RUN,
+        validation_data=held_back,
+        callbacks=[recorder],
+        verbose=0,
     )
     return run.history, recorder
 
 
+# %%
 good = schedules.WarmupCosine(0.1, warmup_steps=32, decay_steps=(RUN - 1) * 32)
 history, recorder = train(good)
 assert len(recorder.rates) == RUN * 32
 assert np.allclose(recorder.rates, schedules.sample(good, RUN * 32))
-plots.lines(recorder.steps, {"used": recorder.rates}, "step", "learning rate", "160 steps, as the optimizer took them")
+plots.lines(
+    recorder.steps,
+    {"used": recorder.rates},
+    "step",
+    "learning rate",
+    "160 steps, as the optimizer took them",
+)
 
 # %% [markdown]
 # ### Exercise 5 · Off by one
@@ -417,7 +477,10 @@ runs = {
 final = {name: run["val_accuracy"][-1] for name, run in runs.items()}
 assert max(final, key=final.get) == "warm-up and cosine"
 plots.learning_curves(
-    {name: {"accuracy": run["accuracy"], "val_accuracy": run["val_accuracy"]} for name, run in runs.items()},
+    {
+        name: {"accuracy": run["accuracy"], "val_accuracy": run["val_accuracy"]}
+        for name, run in runs.items()
+    },
     metrics=["accuracy"],
     title="The same network, three schedules",
 )

@@ -31,8 +31,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -75,7 +75,12 @@ plots.image_grid(
 # Here is all it takes to read one by hand.
 
 # %%
-records = flowers.source in ("kaggle", "tfrecords", "bundled")  # photographs in folders have no shards
+# Photographs in folders have no shards.
+records = flowers.source in (
+    "kaggle",
+    "tfrecords",
+    "bundled",
+)
 folder = flowers.location if records else runtime.course_path("data", "flowers")
 shards = sorted(min(folder.glob("tfrecords-jpeg-*"), default=folder).glob("train/*.tfrec"))
 FEATURES = {
@@ -86,7 +91,15 @@ FEATURES = {
 serialized = next(iter(tf.data.TFRecordDataset(shards[0])))
 example = tf.io.parse_single_example(serialized, FEATURES)
 image = tf.io.decode_jpeg(example["image"], channels=3)
-print(shards[0].name, "|", example["id"].numpy(), "| class", example["class"].numpy(), "| image", image.shape)
+print(
+    shards[0].name,
+    "|",
+    example["id"].numpy(),
+    "| class",
+    example["class"].numpy(),
+    "| image",
+    image.shape,
+)
 
 # %% [markdown]
 # A name is a promise, not a proof. A download that broke off leaves a shorter file under the same name, and a
@@ -141,7 +154,9 @@ small = data.flowers(image_size=CNN_SIZE, verbose=False)
 
 keras.utils.set_random_seed(0)
 cnn = models.small_cnn(num_classes, CNN_SIZE)
-cnn.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+cnn.compile(
+    "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+)
 cnn_run = cnn.fit(
     small.batches("train", cache=True, seed=0),
     validation_data=small.batches("val", cache=True),
@@ -201,8 +216,11 @@ assert np.allclose(blue_first, [50 - 103.939, 100 - 116.779, 200 - 123.68])
 BACKBONE = course.pick(quick="bundled", full="MobileNetV2")
 WIDTH = course.pick(quick=1.0, full=0.35)
 
-with runtime.strategy().scope():  # one replica of the weights on every GPU, if there are several
-    model = models.transfer_classifier(BACKBONE, num_classes, None, alpha=WIDTH)  # images of any size
+with (
+    runtime.strategy().scope()
+):  # one replica of the weights on every GPU, if there are several
+    # Images of any size.
+    model = models.transfer_classifier(BACKBONE, num_classes, None, alpha=WIDTH)
 to_train = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 print(f"{BACKBONE}: {model.count_params():,} parameters, {to_train:,} to train")
 
@@ -215,13 +233,18 @@ print(f"{BACKBONE}: {model.count_params():,} parameters, {to_train:,} to train")
 
 # %%
 features = keras.Model(model.input, model.get_layer("pool").output)  # the model up to its head
-y_train, y_val = (keras.utils.to_categorical(flowers.labels(part), num_classes) for part in ("train", "val"))
+y_train, y_val = (
+    keras.utils.to_categorical(flowers.labels(part), num_classes) for part in ("train", "val")
+)
 
 
 def extract(scale):
     """Return the frozen backbone's features of all training and validation images, read once."""
     parts = (flowers.batches(part, 64, training=False) for part in ("train", "val"))
-    return [features.predict(part.map(lambda x, y: tf.cast(x, tf.float32) * scale), verbose=0) for part in parts]
+    return [
+        features.predict(part.map(lambda x, y: tf.cast(x, tf.float32) * scale), verbose=0)
+        for part in parts
+    ]
 
 
 right, divided = extract(1.0), extract(1 / 255)
@@ -233,15 +256,23 @@ def train_head(seed, inputs, hidden=0, dropout=0.2, smoothing=0.0, rate=5e-3, ep
     """Train a head on features (train, val) and return its macro F1 on the validation part."""
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.Dense(hidden, "relu")] if hidden else []
-    head = keras.Sequential([*layers, keras.layers.Dropout(dropout), keras.layers.Dense(num_classes)])
-    head.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(True, label_smoothing=smoothing))
+    head = keras.Sequential(
+        [*layers, keras.layers.Dropout(dropout), keras.layers.Dense(num_classes)]
+    )
+    head.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.CategoricalCrossentropy(True, label_smoothing=smoothing),
+    )
     head.fit(inputs[0], y_train, batch_size=128, epochs=epochs, verbose=0)
     guesses = np.argmax(head(inputs[1], training=False), axis=1)
     return training.macro_f1(flowers.labels("val"), guesses, num_classes)
 
 
 with_right, with_divided = train_head(0, right), train_head(0, divided)
-print(f"pixels in 0..255: macro F1 {with_right:.3f} | divided by 255 first: macro F1 {with_divided:.3f}")
+print(
+    f"pixels in 0..255: macro F1 {with_right:.3f} | divided by 255 first: macro F1 "
+    f"{with_divided:.3f}"
+)
 assert with_divided < with_right - 0.1, "the wrong scale costs more than any architecture"
 
 # %% [markdown]
@@ -273,14 +304,21 @@ exercises.pixels.check(for_vgg16)
 
 # %%
 head_input = keras.Input(features.output.shape[1:])
-head = keras.Model(head_input, model.get_layer("logits")(model.get_layer("dropout")(head_input)))
-head.compile(keras.optimizers.Adam(3e-3), keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1))
+head = keras.Model(
+    head_input, model.get_layer("logits")(model.get_layer("dropout")(head_input))
+)
+head.compile(
+    keras.optimizers.Adam(3e-3),
+    keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+)
 head.fit(right[0], y_train, batch_size=64, epochs=20, verbose=0)
 
 val = flowers.batches("val", 64)
 head_score = training.evaluate(model, val)
 print("head only:", head_score)
-assert head_score.macro_f1 > cnn_score.macro_f1, "features somebody else learned beat our own from scratch"
+assert head_score.macro_f1 > cnn_score.macro_f1, (
+    "features somebody else learned beat our own from scratch"
+)
 
 # %% [markdown]
 # ## 5 · Then fine-tune
@@ -303,14 +341,23 @@ assert head_score.macro_f1 > cnn_score.macro_f1, "features somebody else learned
 EPOCHS = course.pick(quick=5, full=14)
 BATCH = 32
 steps = -(-flowers.counts["train"] // BATCH)  # rounded up: the last batch may be smaller
-schedule = schedules.WarmupCosine(max_lr=1e-3, warmup_steps=steps, decay_steps=(EPOCHS - 1) * steps)
-print(f"{EPOCHS} epochs of {steps} steps; warm-up {schedule.warmup_steps}, then cosine {schedule.decay_steps}")
-assert schedule.warmup_steps + schedule.decay_steps == EPOCHS * steps, "the schedule ends with the training"
+schedule = schedules.WarmupCosine(
+    max_lr=1e-3, warmup_steps=steps, decay_steps=(EPOCHS - 1) * steps
+)
+print(
+    f"{EPOCHS} epochs of {steps} steps; warm-up {schedule.warmup_steps}, then cosine "
+    f"{schedule.decay_steps}"
+)
+assert schedule.warmup_steps + schedule.decay_steps == EPOCHS * steps, (
+    "the schedule ends with the training"
+)
 
 # %%
 crop = RandomCrop(CROP, CROP, seed=3)
-affine = RandomAffine(rotation=0.05, zoom=0.2, shift=0.1, seed=1)  # shares of a turn and of the image
-cutmix = CutMix(alpha=1.0, probability=0.1, seed=2)  # one image in ten: more of it wants a longer run
+# Shares of a turn and of the image.
+affine = RandomAffine(rotation=0.05, zoom=0.2, shift=0.1, seed=1)
+# One image in ten: more of it wants a longer run.
+cutmix = CutMix(alpha=1.0, probability=0.1, seed=2)
 light = keras.layers.RandomBrightness(0.2, seed=4), keras.layers.RandomContrast(0.2, seed=5)
 
 
@@ -320,7 +367,10 @@ def relight(images, labels):
     return images, labels
 
 
-train = flowers.batches("train", BATCH, one_hot=True, augment=[crop, affine, relight, cutmix], cache=True, seed=0)
+# %%
+train = flowers.batches(
+    "train", BATCH, one_hot=True, augment=[crop, affine, relight, cutmix], cache=True, seed=0
+)
 images, labels = next(iter(train))
 first = np.argsort(np.max(labels, axis=1))[:10]  # mixed labels before pure ones
 
@@ -331,7 +381,9 @@ def named(row):
 
 
 titles = [named(labels[i].numpy()) for i in first]
-plots.image_grid(tf.gather(images, first), titles, title="What the network trains on, mixed images first")
+plots.image_grid(
+    tf.gather(images, first), titles, title="What the network trains on, mixed images first"
+)
 
 # %%
 learns = models.unfreeze(model, last=course.pick(quick=0.5, full=0.65))
@@ -344,15 +396,25 @@ model.compile(
 )
 rate = schedules.RecordLearningRate()
 val_one_hot = flowers.batches("val", 64, one_hot=True, cache=True)
-run = model.fit(train, validation_data=val_one_hot, epochs=EPOCHS, callbacks=[rate], verbose=0, shuffle=False)
-score = training.evaluate(model, val, mirror=True)  # a flower in a mirror is the same flower: look twice, average
+run = model.fit(
+    train,
+    validation_data=val_one_hot,
+    epochs=EPOCHS,
+    callbacks=[rate],
+    verbose=0,
+    shuffle=False,
+)
+# A flower in a mirror is the same flower: look twice, average.
+score = training.evaluate(model, val, mirror=True)
 print("fine-tuned:", score)
 
 # %%
 assert all(np.array_equal(w.numpy(), moving[w.path]) for w in model.weights if w.path in moving)
 assert score.macro_f1 > cnn_score.macro_f1 + 0.1
 print("batch normalisation kept its", len(moving), "moving means and variances")
-plots.learning_curves({"from scratch": cnn_run.history, "fine-tuned": run.history}, title="A head start")
+plots.learning_curves(
+    {"from scratch": cnn_run.history, "fine-tuned": run.history}, title="A head start"
+)
 
 # %% [markdown]
 # Look at the dashed curve of the fine-tuned run: it may lie *below* the solid one. It is measured on images with
@@ -361,7 +423,13 @@ plots.learning_curves({"from scratch": cnn_run.history, "fine-tuned": run.histor
 # And this is the rate the optimizer really used, one point for each step.
 
 # %%
-plots.lines(range(len(rate.rates)), {"used": rate.rates}, "step", "learning rate", "Warm-up, then cosine to zero")
+plots.lines(
+    range(len(rate.rates)),
+    {"used": rate.rates},
+    "step",
+    "learning rate",
+    "Warm-up, then cosine to zero",
+)
 
 # %%
 assert len(rate.rates) == EPOCHS * steps
@@ -392,9 +460,15 @@ exercises.frozen.check(thaw)
 
 # %%
 keras.utils.set_random_seed(0)
-moved = models.small_backbone((CNN_SIZE, CNN_SIZE, 3), weights=runtime.course_path("data", "backbone.weights.h5"))
-hasty = keras.Sequential([moved, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(num_classes)])
-hasty.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+moved = models.small_backbone(
+    (CNN_SIZE, CNN_SIZE, 3), weights=runtime.course_path("data", "backbone.weights.h5")
+)
+hasty = keras.Sequential(
+    [moved, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(num_classes)]
+)
+hasty.compile(
+    keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+)
 hasty.fit(small.batches("train", seed=0), verbose=0, shuffle=False)
 hasty_score = training.evaluate(hasty, small.batches("val", 64))
 print("all at once:", hasty_score)
@@ -412,9 +486,17 @@ tried = {
     "30 epochs of ramp-up": schedules.RampSustainDecay(0.001, 0.01, 0.0001, 30, 0, 0.8),
 }
 drawn = {name: schedules.sample(one, per_epoch) for name, one in tried.items()}
-assert drawn["ramp-up from 0.1 to 0.05"].argmax() == 0, "the highest rate hits the random head first"
+assert drawn["ramp-up from 0.1 to 0.05"].argmax() == 0, (
+    "the highest rate hits the random head first"
+)
 assert drawn["30 epochs of ramp-up"].argmax() == 29, "the rate never falls"
-plots.lines(per_epoch, drawn, "epoch", "learning rate", "Two schedules that do not do what their names say")
+plots.lines(
+    per_epoch,
+    drawn,
+    "epoch",
+    "learning rate",
+    "Two schedules that do not do what their names say",
+)
 
 # %% [markdown]
 # ## 6 · Judge it
@@ -429,7 +511,9 @@ plots.confusion_matrix(matrix, flowers.class_names)
 
 # %%
 found, called, there = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-for name, f1, recall in zip(flowers.class_names, score.per_class_f1, found / np.maximum(there, 1)):
+for name, f1, recall in zip(
+    flowers.class_names, score.per_class_f1, found / np.maximum(there, 1)
+):
     if num_classes <= 10:
         print(f"{name:12} F1 {f1:.3f}, recall {recall:.3f}")
 
@@ -454,7 +538,9 @@ exercises.f1.check(macro_f1)
 
 # %%
 worst = score.worst_mistakes[:10]
-wrong = {place: image for place, (image, _) in enumerate(flowers.val) if place in set(worst.tolist())}
+wrong = {
+    place: image for place, (image, _) in enumerate(flowers.val) if place in set(worst.tolist())
+}
 
 
 def verdict(place):
@@ -463,7 +549,9 @@ def verdict(place):
     return f"{flowers.class_names[truth]}\ncalled {flowers.class_names[guess]}, {sure:.0%}"
 
 
-plots.image_grid([wrong[p] for p in worst], [verdict(p) for p in worst], title="Its worst mistakes")
+plots.image_grid(
+    [wrong[p] for p in worst], [verdict(p) for p in worst], title="Its worst mistakes"
+)
 
 # %% [markdown]
 # ## 7 · Change one thing at a time
@@ -510,11 +598,15 @@ exercises.conclusion.check(conclude)
 # %%
 folder = runtime.output_folder()
 probabilities, ids = training.predict(model, flowers.batches("test", 64), mirror=True)
-submission = training.write_submission(folder / "submission.csv", ids, probabilities.argmax(axis=1), num_classes)
+submission = training.write_submission(
+    folder / "submission.csv", ids, probabilities.argmax(axis=1), num_classes
+)
 lines = submission.read_text().splitlines()
 print(submission.name, "|", *lines[:3], "...")
 assert lines[0] == "id,label"
-assert len(lines) - 1 == len({line.split(",")[0] for line in lines[1:]}) == flowers.counts["test"]
+assert (
+    len(lines) - 1 == len({line.split(",")[0] for line in lines[1:]}) == flowers.counts["test"]
+)
 
 # %%
 results = training.write_results(
@@ -544,10 +636,14 @@ path = folder / "new_photo.jpg"
 keras.utils.save_img(path, next(iter(flowers.test))[0], scale=False, quality=95)
 
 photo = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(SIZE, SIZE)))
-chances = keras.ops.convert_to_numpy(keras.ops.softmax(loaded.predict(photo[None], verbose=0)[0]))
+chances = keras.ops.convert_to_numpy(
+    keras.ops.softmax(loaded.predict(photo[None], verbose=0)[0])
+)
 best = chances.argsort()[::-1][:3]
 assert np.isclose(chances.sum(), 1, atol=1e-5)
-plots.image_grid(photo[None], ["\n".join(f"{chances[k]:.0%} {flowers.class_names[k]}" for k in best)], size=3)
+plots.image_grid(
+    photo[None], ["\n".join(f"{chances[k]:.0%} {flowers.class_names[k]}" for k in best)], size=3
+)
 
 # %% [markdown]
 # The percentages are how sure the network *is*, not how often it is right when it says so: label smoothing keeps them

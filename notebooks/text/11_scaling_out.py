@@ -25,8 +25,8 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here (the public package named `helpers` is another one). "
-        "In the course's folder run `make lab`, or `pip install .`, which installs tf-vision-course."
+        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
 
@@ -50,7 +50,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 keras.config.set_dtype_policy("float32")  # for comparisons to the last digit
 pair = runtime.strategy(["CPU:0", "CPU:1"])
-print(pair.num_replicas_in_sync, "devices that are one processor: nothing here gets faster, everything gets visible")
+print(
+    pair.num_replicas_in_sync,
+    "devices that are one processor: nothing here gets faster, everything gets visible",
+)
 
 # %% [markdown]
 # ## 1 · One batch, several devices
@@ -73,7 +76,8 @@ plots.image_grid(x[:8], hand, columns=4, title="A global batch of eight, dealt t
 # both gradients is the gradient of the whole batch? The loss of a batch is a mean: a sum of 64 losses, divided by 64.
 
 # %%
-per_row = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")  # a loss for each row
+# A loss for each row.
+per_row = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
 keras.utils.set_random_seed(0)
 model = models.dense_classifier()
 
@@ -87,7 +91,10 @@ def gradient(rows, loss_of):
 
 everybody = np.arange(64)
 whole = gradient(everybody, tf.reduce_mean)
-parts = [gradient(everybody[replica::2], lambda losses: tf.reduce_sum(losses) / 64) for replica in range(2)]
+parts = [
+    gradient(everybody[replica::2], lambda losses: tf.reduce_sum(losses) / 64)
+    for replica in range(2)
+]
 assert np.allclose(parts[0] + parts[1], whole, atol=1e-7)
 print("two parts make the whole:", np.allclose(sum(parts), whole, atol=1e-7))
 
@@ -145,14 +152,22 @@ exercises.loss.check(part_of_the_loss)
 def fresh(normalise=None):
     """Return a small compiled classifier; `normalise` adds batch normalisation, synchronised (True) or not (False)."""
     keras.utils.set_random_seed(0)
-    norm = [] if normalise is None else [keras.layers.BatchNormalization(synchronized=normalise)]
-    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(32, "relu"), *norm]
+    norm = (
+        [] if normalise is None else [keras.layers.BatchNormalization(synchronized=normalise)]
+    )
+    layers = [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+        keras.layers.Dense(32, "relu"),
+        *norm,
+    ]
     model = keras.Sequential([keras.Input((28, 28)), *layers, keras.layers.Dense(10)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
     return model
 
 
+# %%
 def losses(strategy, rows=512, own_loop=False, **options):
     """Train two epochs in batches of 64 under a strategy; return the loss of each."""
     with strategy.scope():
@@ -165,7 +180,10 @@ def losses(strategy, rows=512, own_loop=False, **options):
 
 single = runtime.strategy(["CPU:0"])
 one, two = losses(single), losses(pair)
-print("one device and two, furthest apart:", "under 0.00001" if np.ptp([one, two], axis=0).max() < 1e-5 else "more")
+print(
+    "one device and two, furthest apart:",
+    "under 0.00001" if np.ptp([one, two], axis=0).max() < 1e-5 else "more",
+)
 assert np.allclose(one, two, atol=1e-5)
 
 # %% [markdown]
@@ -179,19 +197,31 @@ assert np.allclose(one, two, atol=1e-5)
 # for section 5 we need one anyway. Which of these will differ from one device?
 
 # %%
-alone = {"rows": losses(single, rows=513), "norm": losses(single, normalise=False)}  # one device
+# One device.
+alone = {
+    "rows": losses(single, rows=513),
+    "norm": losses(single, normalise=False),
+}
 trials = {
     "last batch of one row, fit": ("rows", {"rows": 513}),
     "last batch of one row, distributed.fit": ("rows", {"rows": 513, "own_loop": True}),
     "batch normalisation": ("norm", {"normalise": False, "own_loop": True}),
     "batch normalisation, synchronised": ("norm", {"normalise": True, "own_loop": True}),
 }
-gaps = {name: abs(losses(pair, **options) - alone[case]).max() for name, (case, options) in trials.items()}
+gaps = {
+    name: abs(losses(pair, **options) - alone[case]).max()
+    for name, (case, options) in trials.items()
+}
 for name, gap in gaps.items():
     print(f"{name:34} {'apart' if gap > 2e-3 else 'equal'}")
 
 # %%
-assert gaps["last batch of one row, fit"] > 0.01 > 1e-4 > gaps["last batch of one row, distributed.fit"]
+assert (
+    gaps["last batch of one row, fit"]
+    > 0.01
+    > 1e-4
+    > gaps["last batch of one row, distributed.fit"]
+)
 assert gaps["batch normalisation"] > 0.01 > 2e-3 > gaps["batch normalisation, synchronised"]
 
 # %% [markdown]
@@ -226,18 +256,32 @@ def curve(batch, rate):
     """Train from the same first weights; return the mean loss of each epoch."""
     keras.utils.set_random_seed(0)
     model = models.dense_classifier()
-    model.compile(keras.optimizers.SGD(rate, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(True))
-    return model.fit(x[:SEEN], y[:SEEN], batch_size=batch, epochs=EPOCHS, shuffle=False, verbose=0).history
+    model.compile(
+        keras.optimizers.SGD(rate, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(True),
+    )
+    return model.fit(
+        x[:SEEN], y[:SEEN], batch_size=batch, epochs=EPOCHS, shuffle=False, verbose=0
+    ).history
 
 
+# %%
 steps = SEEN // 512  # in an epoch, with the large batch
 runs = {
     "batch 64, rate 0.02": curve(64, 0.02),
     "batch 512, rate 0.02": curve(512, 0.02),
-    "batch 512, rate 0.16, warmed up": curve(512, schedules.WarmupCosine(0.16, steps // 2, 100 * steps)),
+    "batch 512, rate 0.16, warmed up": curve(
+        512, schedules.WarmupCosine(0.16, steps // 2, 100 * steps)
+    ),
 }
 shown = {name: run["loss"] for name, run in runs.items()}
-plots.lines(range(1, EPOCHS + 1), shown, "epoch", "training loss", "Eight times the batch needs a higher rate")
+plots.lines(
+    range(1, EPOCHS + 1),
+    shown,
+    "epoch",
+    "training loss",
+    "Eight times the batch needs a higher rate",
+)
 
 # %%
 small, behind, scaled = (run["loss"][-1] for run in runs.values())
@@ -280,7 +324,8 @@ def step(x, y):
     with tf.GradientTape() as tape:
         part = tf.reduce_sum(per_row(y, model(x, training=True))) / 64
     weights = model.trainable_variables
-    optimizer.apply(tape.gradient(part, weights), weights)  # adds up what all workers have, then steps
+    # Adds up what all workers have, then steps.
+    optimizer.apply(tape.gradient(part, weights), weights)
 """
 
 # %%
@@ -334,7 +379,9 @@ print("worker 0:", said[0][0].strip(), "| worker 1:", said[1][0].strip())
 optimizer = keras.optimizers.SGD(0.1)
 for first in range(0, 512, 64):
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(per_row(y[first : first + 64], model(x[first : first + 64], training=True)))
+        loss = tf.reduce_mean(
+            per_row(y[first : first + 64], model(x[first : first + 64], training=True))
+        )
     optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
 
 
@@ -344,7 +391,9 @@ def weights_of(file):
 
 
 found = [weights_of(folder / f"worker-{index}.npz") for index in range(2)]
-assert all(np.array_equal(*both) for both in zip(*found)), "both workers hold the same weights, to the last bit"
+assert all(np.array_equal(*both) for both in zip(*found)), (
+    "both workers hold the same weights, to the last bit"
+)
 assert all(np.allclose(*both, atol=1e-5) for both in zip(found[0], model.get_weights()))
 print("two processes and one: the same weights")
 
@@ -451,7 +500,10 @@ with np.load(folder / "run.npz") as stored:
     )
 resumed, whole = train(**kept), train()
 equal = [np.array_equal(*both) for both in zip(resumed.get_weights(), whole.get_weights())]
-print("resumed and uninterrupted: equal to the last bit:", all(equal) if course.deterministic else "not promised")
+print(
+    "resumed and uninterrupted: equal to the last bit:",
+    all(equal) if course.deterministic else "not promised",
+)
 assert all(equal) or not course.deterministic
 assert not (folder / "run.npz").exists(), "a run that ended well clears its checkpoint away"
 
@@ -518,7 +570,8 @@ def ring(gradients):
     n, sent = len(gradients), 0
     pieces = [np.split(gradient.copy(), n) for gradient in gradients]
     for turn in range(2 * (n - 1)):
-        places = [(machine - turn) % n for machine in range(n)]  # the piece that each machine hands on
+        # The piece that each machine hands on.
+        places = [(machine - turn) % n for machine in range(n)]
         moving = [pieces[machine][place].copy() for machine, place in enumerate(places)]
         for machine, (place, piece) in enumerate(zip(places, moving)):
             neighbour = pieces[(machine + 1) % n]
@@ -573,7 +626,10 @@ NETWORKS = {  # parameters, multiply-adds of one prediction
 }
 for name, (parameters, work) in NETWORKS.items():
     megabytes, ratio = 4 * parameters / 1e6, 3 * work / (4 * parameters)
-    print(f"{name:12} gradient {megabytes:4.0f} MB, {ratio:4.0f} multiply-adds on an image for each byte of it")
+    print(
+        f"{name:12} gradient {megabytes:4.0f} MB, {ratio:4.0f} multiply-adds on an image for "
+        "each byte of it"
+    )
 
 # %% [markdown]
 # Now on paper: machines with 32 images each, and a device that gets through 10 tera multiply-adds a second. That number
@@ -589,20 +645,34 @@ for ax, (name, (parameters, work)) in zip(axes[0], NETWORKS.items()):
     ax.axhline(1000 * computing, color="black", ls=":", label="computing alone")
     for gigabits, colour, marker in zip((1, 10, 100), plots.COLOURS, "os^"):
         sending = ring_factor * 4 * parameters * 8 / (gigabits * 1e9)
-        ax.plot(machines, 1000 * (computing + sending), color=colour, marker=marker, label=f"{gigabits} Gbit/s")
+        ax.plot(
+            machines,
+            1000 * (computing + sending),
+            color=colour,
+            marker=marker,
+            label=f"{gigabits} Gbit/s",
+        )
     ax.set(xscale="log", yscale="log", xlabel="machines", ylabel="ms a step", title=name)
     ax.set_xticks(machines, [str(n) for n in machines])
     ax.minorticks_off()
-fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+
+# %%
+fig.legend(
+    *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8
+)
 fig.alt = (
-    "Milliseconds of a step against 1 to 64 machines for MobileNetV2, ResNet50 and VGG16. For all three, sending takes "
-    "far longer than computing at 1 Gbit/s, longer at 10 and less at 100. The curves are flat from 8 machines on."
+    "Milliseconds of a step against 1 to 64 machines for MobileNetV2, ResNet50 and VGG16. "
+    "For all three, sending takes far longer than computing at 1 Gbit/s, longer at 10 and "
+    "less at 100. The curves are flat from 8 machines on."
 )
 fig
 
 # %%
 for parameters, work in NETWORKS.values():
-    computing, sending = 3 * work * SHARE / DEVICE, 2 * 4 * parameters * 8 / 1e9 / np.array([1, 10, 100])
+    computing, sending = (
+        3 * work * SHARE / DEVICE,
+        2 * 4 * parameters * 8 / 1e9 / np.array([1, 10, 100]),
+    )
     assert sending[0] > 10 * computing
     assert sending[1] > computing > sending[2]
 
@@ -644,8 +714,15 @@ RUNS = {"12,753 flowers, 10 epochs": 12_753 * 10, "ImageNet, 90 epochs": 1_281_1
 PRICE = 1.0  # what an hour of one device costs you, in your money
 for name, seen in RUNS.items():
     hours = seen / speed / 3600
-    print(f"{name}: {seen:,} images; on this machine {hours:,.1f} hours, costing {hours * PRICE:,.1f} at your price")
-print("one is", round(RUNS["ImageNet, 90 epochs"] / RUNS["12,753 flowers, 10 epochs"]), "times the other")
+    print(
+        f"{name}: {seen:,} images; on this machine {hours:,.1f} hours, costing "
+        f"{hours * PRICE:,.1f} at your price"
+    )
+print(
+    "one is",
+    round(RUNS["ImageNet, 90 epochs"] / RUNS["12,753 flowers, 10 epochs"]),
+    "times the other",
+)
 
 # %% [markdown]
 # And our images were of 96 pixels and the network a small one. A ResNet50 at 224 pixels has some 400 times the
@@ -661,7 +738,10 @@ alone = DEVICE / (3 * work)  # images/s of one device
 paid = {}
 for gigabits in (10, 100):
     for n in (1, 8, 64):
-        computing, sending = SHARE / alone, 2 * (n - 1) / n * 4 * parameters * 8 / (gigabits * 1e9)
+        computing, sending = (
+            SHARE / alone,
+            2 * (n - 1) / n * 4 * parameters * 8 / (gigabits * 1e9),
+        )
         efficiency = computing / (computing + sending)
         hours = RUNS["ImageNet, 90 epochs"] / (alone * n * efficiency) / 3600
         paid[gigabits, n] = hours * n

@@ -43,7 +43,9 @@ def examples(records):
 
     def fields(record):
         features = tf.train.Example.FromString(record).features.feature
-        return {name: (f.bytes_list.value or f.int64_list.value)[0] for name, f in features.items()}
+        return {
+            name: (f.bytes_list.value or f.int64_list.value)[0] for name, f in features.items()
+        }
 
     return {split: [fields(record) for record in items] for split, items in records.items()}
 
@@ -120,7 +122,9 @@ def test_flower_labels_are_balanced_and_the_test_split_has_none(generator, examp
         assert set(examples[split][0]) == {"image", "id", "class"}
         assert (np.bincount(labels, minlength=5) == len(labels) // 5).all()
         assert (labels == generator("make_flowers").labels(split)).all()
-        assert len(set(labels[:25])) == 5, "the classes must be mixed, not stored one after the other"
+        assert len(set(labels[:25])) == 5, (
+            "the classes must be mixed, not stored one after the other"
+        )
     assert all(set(fields) == {"image", "id"} for fields in examples["test"])
 
 
@@ -151,7 +155,10 @@ def test_fashion_is_what_the_generator_draws(split, generator):
 
 
 def test_no_garment_appears_in_both_splits():
-    train, test = ({image.tobytes() for image in idx(f"{split}-images-idx3-ubyte.gz")} for split in ("train", "t10k"))
+    train, test = (
+        {image.tobytes() for image in idx(f"{split}-images-idx3-ubyte.gz")}
+        for split in ("train", "t10k")
+    )
     assert len(train) == 6000
     assert len(test) == 1000
     assert not train & test
@@ -161,7 +168,8 @@ def test_idx_files_carry_no_date(generator, tmp_path):
     labels = idx("t10k-labels-idx1-ubyte.gz")
     generator("make_fashion").write_idx(tmp_path / "again.gz", labels)
     again, stored = (
-        (folder).read_bytes() for folder in (tmp_path / "again.gz", DATA / "fashion" / "t10k-labels-idx1-ubyte.gz")
+        (folder).read_bytes()
+        for folder in (tmp_path / "again.gz", DATA / "fashion" / "t10k-labels-idx1-ubyte.gz")
     )
     assert gzip.decompress(again) == gzip.decompress(stored)
     assert again[4:8] == stored[4:8] == b"\0\0\0\0", "bytes 4 to 7 of a gzip file are its date"
@@ -173,7 +181,10 @@ def test_backbone_weights_fit_the_backbone():
     path = DATA / "backbone.weights.h5"
     fresh, trained = small_backbone((64, 64, 3)), small_backbone((64, 64, 3), weights=path)
     assert 70_000 < trained.count_params() < 130_000
-    changed = [(a.numpy() != b.numpy()).any() for a, b in zip(fresh.weights, trained.weights, strict=True)]
+    changed = [
+        (a.numpy() != b.numpy()).any()
+        for a, b in zip(fresh.weights, trained.weights, strict=True)
+    ]
     assert all(changed), "every weight was trained, the moving averages too"
     assert all(np.isfinite(weight.numpy()).all() for weight in trained.weights)
 
@@ -185,7 +196,9 @@ def test_backbone_takes_any_size_and_pixels_in_0_to_255():
     image = np.random.default_rng(0).integers(0, 256, (2, 96, 192, 3)).astype(np.uint8)
     features = backbone(image).numpy()
     assert features.shape == (2, 6, 12, 192)
-    np.testing.assert_allclose(features, backbone(image.astype(np.float32)).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        features, backbone(image.astype(np.float32)).numpy(), rtol=1e-5, atol=1e-5
+    )
     assert features.std() > 0.01
 
 
@@ -205,7 +218,11 @@ def test_pretext_shares_no_class_with_the_flowers(generator):
 
 
 def test_the_files_stay_small():
-    sizes = [path.stat().st_size for path in DATA.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    sizes = [
+        path.stat().st_size
+        for path in DATA.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     assert max(sizes) < 2_000_000
     assert sum(path.stat().st_size for path in FLOWERS.rglob("*.tfrec")) < 6_000_000
     assert sum(sizes) < 9_000_000

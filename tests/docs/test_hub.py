@@ -22,9 +22,19 @@ def blocks(language: str) -> list[str]:
 
 def test_repo2docker_reads_environment_yml_in_the_root():
     """A folder named binder or .binder would hide it, and so would other files that repo2docker prefers."""
-    for other in ("binder", ".binder", "Dockerfile", "postBuild", "start", "apt.txt", "runtime.txt"):
+    for other in (
+        "binder",
+        ".binder",
+        "Dockerfile",
+        "postBuild",
+        "start",
+        "apt.txt",
+        "runtime.txt",
+    ):
         assert not (ROOT / other).exists(), f"docs/hub.md says nothing of {other}"
-    assert set(ENVIRONMENT) <= {"name", "channels", "dependencies"}, "prefix and variables are ignored or refused"
+    assert set(ENVIRONMENT) <= {"name", "channels", "dependencies"}, (
+        "prefix and variables are ignored or refused"
+    )
     assert ENVIRONMENT["channels"] == ["conda-forge"]
 
 
@@ -33,7 +43,9 @@ def test_its_dependencies_are_plain():
     (pip,) = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
     # repo2docker chooses its base from this line, and reads no comparison but "=".
     assert re.fullmatch(r"python=3\.\d+", conda[0])
-    assert "pip" in conda, "conda warns, and may install into another environment, if pip is not asked for"
+    assert "pip" in conda, (
+        "conda warns, and may install into another environment, if pip is not asked for"
+    )
     assert list(pip) == ["pip"]
 
 
@@ -64,10 +76,16 @@ def test_the_pages_links_open_notebooks_that_exist():
 def test_the_pages_configuration_is_yaml_that_the_course_heeds():
     settings = [yaml.safe_load(block) for block in blocks("yaml")]
     assert len(settings) == 2
-    names = {name: value for setting in settings for name, value in setting["singleuser"]["extraEnv"].items()}
+    names = {
+        name: value
+        for setting in settings
+        for name, value in setting["singleuser"]["extraEnv"].items()
+    }
     assert all(isinstance(value, str) for value in names.values()), "the environment holds text"
     assert names["COURSE_PROFILE"] in PROFILES
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "helpers").glob("*.py"))
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "helpers").glob("*.py")
+    )
     for name in names.keys() - {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}:
         assert f'"{name}"' in source, f"the course does not read {name}"
     mounted = settings[1]["singleuser"]["storage"]["extraVolumeMounts"][0]["mountPath"]
@@ -77,11 +95,18 @@ def test_the_pages_configuration_is_yaml_that_the_course_heeds():
 
 def test_the_memory_limit_holds_the_server_and_the_largest_kernel_and_the_command_exists():
     (command,) = set(re.findall(r"benchmarks/\w+\.py", "".join(blocks("sh"))))
-    result = subprocess.run([sys.executable, ROOT / command, "--help"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, ROOT / command, "--help"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     rows = dict(re.findall(r"(?m)^\| ([\w ]+?) +\| +([\d,]+) +\|$", PAGE))
     notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
     assert set(rows) - {"server at rest"} == notebooks
-    highest = max(int(taken.replace(",", "")) for name, taken in rows.items() if name in notebooks)
+    highest = max(
+        int(taken.replace(",", "")) for name, taken in rows.items() if name in notebooks
+    )
     limit = yaml.safe_load(blocks("yaml")[0])["singleuser"]["memory"]["limit"]
-    assert highest + int(rows["server at rest"].replace(",", "")) < int(limit.removesuffix("G")) * 1000
+    assert (
+        highest + int(rows["server at rest"].replace(",", ""))
+        < int(limit.removesuffix("G")) * 1000
+    )

@@ -57,12 +57,15 @@ def test_questions_stand_under_sections_that_exist_and_say_what_to_listen_for(no
 @pytest.mark.parametrize("notebook", discussion())
 def test_figures_in_questions_are_those_of_the_notebook(notebook):
     book = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4)
-    outputs = [output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])]
+    outputs = [
+        output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])
+    ]
     shown = "\n".join([cell.source for cell in book.cells] + outputs)
     for section in discussion()[notebook].values():
         for figure in re.findall(r"\d+\.\d\d+", "\n".join(section)):
             assert re.search(rf"(?<![\d.]){re.escape(figure)}", shown), (
-                f"{figure} is in docs/discussion.md and no longer in {notebook}: change the question with the notebook"
+                f"{figure} is in docs/discussion.md and no longer in {notebook}: change the "
+                "question with the notebook"
             )
 
 
@@ -77,7 +80,9 @@ def plans() -> dict[str, tuple[int, list[list[str]]]]:
             title, length = heading[1], re.search(r"\((\d+) minutes", heading[1])
             minutes = int(length[1]) if length else minutes if line.startswith("###") else 0
         elif minutes and re.match(r"\| \d", line):
-            found.setdefault(title, (minutes, []))[1].append([cell.strip() for cell in line.strip("|").split("|")])
+            found.setdefault(title, (minutes, []))[1].append(
+                [cell.strip() for cell in line.strip("|").split("|")]
+            )
     return found
 
 
@@ -91,10 +96,16 @@ def words(text: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     section, counting = "", False
     for cell in jupytext.read(text, fmt="py:percent").cells:
-        for part in re.split(r"(?m)^(?=##)", cell.source) if cell.cell_type == "markdown" else [cell.source]:
+        for part in (
+            re.split(r"(?m)^(?=##)", cell.source)
+            if cell.cell_type == "markdown"
+            else [cell.source]
+        ):
             if heading := re.match(r"(###?) (.+)", part):
                 section = heading[2] if heading[1] == "##" else section
-                counting = section not in ("Summary", "References") and not heading[2].startswith("Exercise")
+                counting = section not in ("Summary", "References") and not heading[
+                    2
+                ].startswith("Exercise")
             if counting:
                 found[section] = found.get(section, 0) + len(part.split())
     return found
@@ -102,7 +113,9 @@ def words(text: Path) -> dict[str, int]:
 
 def stated_minutes(text: Path, sections: list[str]) -> float:
     """Return the minutes a notebook states for some of its sections and exercises: for reading by their length."""
-    reading, exercises = map(int, re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8")).groups())
+    reading, exercises = map(
+        int, re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8")).groups()
+    )
     counts = words(text)
     number = sum(heading.startswith("Exercise ") for heading in headings(text))
     each = [exercises / number if name.startswith("Exercise ") else reading * counts[name] / sum(counts.values())
@@ -111,7 +124,12 @@ def stated_minutes(text: Path, sections: list[str]) -> float:
 
 
 def test_there_is_a_plan_for_an_hour_half_a_day_and_two_days():
-    assert list(plans()) == ["One hour (60 minutes)", "Half a day (210 minutes)", "Day 1", "Day 2"]
+    assert list(plans()) == [
+        "One hour (60 minutes)",
+        "Half a day (210 minutes)",
+        "Day 1",
+        "Day 2",
+    ]
 
 
 @pytest.mark.parametrize("plan", plans())
@@ -127,12 +145,19 @@ def test_a_plan_names_sections_that_exist_and_gives_them_the_time_they_state(pla
             text, names = text_of(number), sections.split("; ")
             assert set(names) <= headings(text), set(names) - headings(text)
             needed = stated_minutes(text, names)
-            assert int(minutes) >= needed, f"{sections}: {minutes} minutes, and {text.stem} states {needed:.1f}"
+            assert int(minutes) >= needed, (
+                f"{sections}: {minutes} minutes, and {text.stem} states {needed:.1f}"
+            )
 
 
 def test_other_sections_the_guide_names_exist():
-    paragraph = TEACHING.split("Other hours that stand alone:")[1].split("\n\n")[0].replace("\n", " ")
-    named = [(part[:2], re.findall(r"\*([^*]+)\*", part)) for part in paragraph.split("notebook ")[1:]]
+    paragraph = (
+        TEACHING.split("Other hours that stand alone:")[1].split("\n\n")[0].replace("\n", " ")
+    )
+    named = [
+        (part[:2], re.findall(r"\*([^*]+)\*", part))
+        for part in paragraph.split("notebook ")[1:]
+    ]
     assert len(named) >= 3
     for number, sections in named:
         assert sections
@@ -148,7 +173,9 @@ def test_links_lead_somewhere(page):
             assert not path or (ROOT / page).parent.joinpath(path).exists(), target
         if anchor and not path:
             titles = re.findall(r"^#+ (.+)$", text, re.M)
-            assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+            assert anchor in {
+                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+            }, target
 
 
 @pytest.mark.parametrize("page", ["docs/teaching.md", "README.md"])
@@ -156,9 +183,15 @@ def test_commands_and_settings_that_are_named_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.S))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = {name for line in re.findall(r"^([a-z][a-z -]*):", makefile, re.M) for name in line.split()}
+    targets = {
+        name
+        for line in re.findall(r"^([a-z][a-z -]*):", makefile, re.M)
+        for name in line.split()
+    }
     assert set(re.findall(r"\bmake ([a-z][a-z-]+)", code)) <= targets
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "helpers").rglob("*.py"))
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "helpers").rglob("*.py")
+    )
     for setting in re.findall(r"\bCOURSE_[A-Z]+", code):
         assert f'"{setting}"' in source, setting
     for option in re.findall(r"(?<![\w-])(--keras-cache|FOR|ONLY|GPU)\b", code):

@@ -1,7 +1,8 @@
 """What the tests of the loop train, here and in processes of their own.
 
-python distributed_worker.py FOLDER          on one device, and on two virtual ones
-python distributed_worker.py FOLDER --kill   as one of several workers; the second kills itself in the middle, once
+python distributed_worker.py FOLDER          on one device, and on two virtual ones python
+distributed_worker.py FOLDER --kill   as one of several workers; the second kills itself in the
+middle, once
 """
 
 import json
@@ -26,14 +27,26 @@ def network(seed=0, *, plain=False, **options):
     """A model with everything that has a state: batch normalisation, dropout, a regulariser, a schedule, metrics."""
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)]
-    layers = [keras.layers.Dense(8, "relu", kernel_regularizer="l2"), *([] if plain else layers), keras.layers.Dense(2)]
+    layers = [
+        keras.layers.Dense(8, "relu", kernel_regularizer="l2"),
+        *([] if plain else layers),
+        keras.layers.Dense(2),
+    ]
     model = keras.Sequential([keras.Input((8,)), *layers])
     top = keras.metrics.SparseTopKCategoricalAccuracy(1, name="top")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rate = schedules.WarmupCosine(0.1, 2, 16)
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9) if plain else keras.optimizers.Adam(rate)
+    optimizer = (
+        keras.optimizers.SGD(rate, momentum=0.9) if plain else keras.optimizers.Adam(rate)
+    )
     model.compile(
-        **{"optimizer": optimizer, "loss": loss, "metrics": ["accuracy", top], "jit_compile": False, **options}
+        **{
+            "optimizer": optimizer,
+            "loss": loss,
+            "metrics": ["accuracy", top],
+            "jit_compile": False,
+            **options,
+        }
     )
     return model
 
@@ -58,7 +71,9 @@ def train(strategy, folder, name, dataset, watchers=(), **options):
     held_out = batches(size=8, rows=VAL)
     rates = schedules.RecordLearningRate()
     watchers = [*watchers, rates]
-    history = distributed.fit(model, dataset, epochs=EPOCHS, validation_data=held_out, callbacks=watchers, **options)
+    history = distributed.fit(
+        model, dataset, epochs=EPOCHS, validation_data=held_out, callbacks=watchers, **options
+    )
     replicas = [
         strategy.experimental_local_results(variable.value)
         for variable in [*model.variables, *model.optimizer.variables]
@@ -84,7 +99,9 @@ def refused(how, *arguments, **named):
 
 def virtual_devices(folder):
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
     for count in (1, 2):
         strategy = runtime.strategy([f"CPU:{number}" for number in range(count)])
         assert strategy.num_replicas_in_sync == count
@@ -109,12 +126,22 @@ def worker(folder):
         train(strategy, place, "all", by_epoch)
         with strategy.scope():
             model = network()
-        assert "The workers have [1, 2] batches" in refused(distributed.fit, model, batches().take(1 + index), epochs=1)
+        assert "The workers have [1, 2] batches" in refused(
+            distributed.fit, model, batches().take(1 + index), epochs=1
+        )
     watchers = []
     if index == 1 and not killed.exists():
         killed.touch()
         watchers = [Kill()]
-    train(strategy, place, "again", by_epoch, watchers, checkpoint=folder / "run.npz", save_every=2)
+    train(
+        strategy,
+        place,
+        "again",
+        by_epoch,
+        watchers,
+        checkpoint=folder / "run.npz",
+        save_every=2,
+    )
 
 
 if __name__ == "__main__":

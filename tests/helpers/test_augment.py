@@ -29,7 +29,9 @@ from helpers.augment import (
 
 def noise(batch=5, height=31, width=45, channels=3, dtype="uint8"):
     """The hardest image for an interpolation: no two neighbours alike."""
-    return tf.cast(np.random.default_rng(0).integers(0, 256, (batch, height, width, channels)), dtype)
+    return tf.cast(
+        np.random.default_rng(0).integers(0, 256, (batch, height, width, channels)), dtype
+    )
 
 
 def reference(images, affines, fill, value):
@@ -45,10 +47,14 @@ def difference(one, other):
 
 
 @pytest.mark.parametrize("fill", FILLS)
-@pytest.mark.parametrize(("dtype", "rounding"), [("uint8", 0.51), ("float16", 0.07), ("float32", 0.01)])
+@pytest.mark.parametrize(
+    ("dtype", "rounding"), [("uint8", 0.51), ("float16", 0.07), ("float32", 0.01)]
+)
 def test_warp_equals_tensorflows_own_transform(dtype, rounding, fill):
     images = noise(dtype=dtype)
-    wild = sample_affines(5, 31, 45, (1, 2), flip="horizontal_and_vertical", rotation=0.5, zoom=0.9, shift=1.0)
+    wild = sample_affines(
+        5, 31, 45, (1, 2), flip="horizontal_and_vertical", rotation=0.5, zoom=0.9, shift=1.0
+    )
     tame = sample_affines(5, 31, 45, (3, 4), rotation=0.1, zoom=0.1)
     for affines in (wild, tame):
         expected = reference(images, affines, fill, 7.0)
@@ -88,7 +94,9 @@ def test_each_part_of_an_affine_map_does_what_its_name_says():
     assert np.array_equal(warp(images, affine(16, 16)), images)
     assert np.array_equal(warp(images, affine(16, 16, mirror_x=True)), images[:, :, ::-1])
     assert np.array_equal(warp(images, affine(16, 16, mirror_y=True)), images[:, ::-1])
-    assert np.array_equal(warp(images, affine(16, 16, angle=math.pi / 2)), tf.image.rot90(images))
+    assert np.array_equal(
+        warp(images, affine(16, 16, angle=math.pi / 2)), tf.image.rot90(images)
+    )
     moved = warp(images, affine(16, 16, shift_y=3, shift_x=-2), "constant")
     assert np.array_equal(moved[:, 3:, :-2], images[:, :-3, 2:])
     assert np.array_equal(moved[:, :3], np.zeros_like(moved[:, :3]))
@@ -104,8 +112,20 @@ def test_zoom_above_one_shows_more():
 
 def test_one_map_is_the_four_in_a_row():
     """The matrices multiply: unshift, unzoom, unturn, unmirror."""
-    whole = {"angle": 0.3, "zoom": 1.2, "shift_y": 2.0, "shift_x": -3.0, "mirror_y": False, "mirror_x": True}
-    parts = [{"mirror_x": True}, {"angle": 0.3}, {"zoom": 1.2}, {"shift_y": 2.0, "shift_x": -3.0}]
+    whole = {
+        "angle": 0.3,
+        "zoom": 1.2,
+        "shift_y": 2.0,
+        "shift_x": -3.0,
+        "mirror_y": False,
+        "mirror_x": True,
+    }
+    parts = [
+        {"mirror_x": True},
+        {"angle": 0.3},
+        {"zoom": 1.2},
+        {"shift_y": 2.0, "shift_x": -3.0},
+    ]
 
     def square(options):
         return np.vstack([affine(20, 30, **options)[0], [0, 0, 1]])
@@ -117,7 +137,9 @@ def test_one_map_is_the_four_in_a_row():
 
 
 def test_samples_stay_in_their_ranges():
-    maps = sample_affines(2000, 10, 20, (1, 2), flip="none", rotation=0.1, zoom=0.2, shift=0.3).numpy()
+    maps = sample_affines(
+        2000, 10, 20, (1, 2), flip="none", rotation=0.1, zoom=0.2, shift=0.3
+    ).numpy()
     zoom = np.hypot(maps[:, 0, 0], maps[:, 1, 0])
     angle = np.arctan2(maps[:, 1, 0], maps[:, 0, 0])
     assert 0.8 <= zoom.min() < 0.82
@@ -136,7 +158,9 @@ def test_samples_stay_in_their_ranges():
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "bfloat16", "float32", "float64"])
 def test_the_same_eagerly_in_a_graph_in_a_pipeline_and_compiled(dtype):
     images = noise(dtype=dtype)
-    rounding = {"uint8": 1, "float16": 0.2, "bfloat16": 1, "float32": 0.01, "float64": 0.01}[dtype]
+    rounding = {"uint8": 1, "float16": 0.2, "bfloat16": 1, "float32": 0.01, "float64": 0.01}[
+        dtype
+    ]
     expected = random_affine(images, (1, 2), shift=0.1)
     assert (expected.dtype, expected.shape) == (images.dtype, images.shape)
 
@@ -198,7 +222,10 @@ def epochs(dataset):
 def test_a_pipeline_is_augmented_anew_in_each_batch_and_epoch_and_again_the_same():
     labels = tf.range(5)
     dataset = tf.data.Dataset.from_tensors((noise(), labels)).repeat(3)
-    for build in (lambda step: dataset.map(step), lambda step: step.apply(dataset, num_parallel_calls=4)):
+    for build in (
+        lambda step: dataset.map(step),
+        lambda step: step.apply(dataset, num_parallel_calls=4),
+    ):
         for step in (RandomAffine, lambda seed: RandomCrop(20, 30, seed)):
             seen = epochs(build(step(seed=3)))
             assert len(set(seen[0] + seen[1])) == 6
@@ -219,7 +246,9 @@ def test_gradients_reach_the_pixels():
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(warp(images, sample_affines(2, 8, 9, (1, 2))))
     # Each pixel of the result is a weighted mean of four.
-    np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, images)), 2 * 8 * 9 * 3, rtol=1e-4)
+    np.testing.assert_allclose(
+        tf.reduce_sum(tape.gradient(total, images)), 2 * 8 * 9 * 3, rtol=1e-4
+    )
 
 
 def test_the_keras_layers_act_in_training_only():
@@ -227,17 +256,25 @@ def test_the_keras_layers_act_in_training_only():
     found = assert_training_only(keras_stack(), images)
     assert found.training > 0.5
     assert found.inference == 0
-    model = keras.Sequential([keras.Input((31, 45, 3)), keras_stack(flip="horizontal_and_vertical", seed=4)])
+    model = keras.Sequential(
+        [keras.Input((31, 45, 3)), keras_stack(flip="horizontal_and_vertical", seed=4)]
+    )
     assert changed(model, images).training > 0.5
 
 
 def test_the_stack_holds_what_was_asked_for():
     kinds = [type(layer).__name__ for layer in keras_stack().layers]
     assert kinds == ["RandomFlip", "RandomRotation", "RandomZoom"]
-    assert [type(layer).__name__ for layer in keras_stack("none", 0, 0.2).layers] == ["RandomZoom"]
+    assert [type(layer).__name__ for layer in keras_stack("none", 0, 0.2).layers] == [
+        "RandomZoom"
+    ]
     images = noise(dtype="float32")
-    assert np.array_equal(keras_stack(seed=1)(images, training=True), keras_stack(seed=1)(images, training=True))
-    assert not np.array_equal(keras_stack(seed=1)(images, training=True), keras_stack(seed=2)(images, training=True))
+    assert np.array_equal(
+        keras_stack(seed=1)(images, training=True), keras_stack(seed=1)(images, training=True)
+    )
+    assert not np.array_equal(
+        keras_stack(seed=1)(images, training=True), keras_stack(seed=2)(images, training=True)
+    )
 
 
 def test_an_augmentation_that_acts_at_the_wrong_time_is_found():

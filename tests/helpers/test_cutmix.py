@@ -36,7 +36,9 @@ def without_xla(monkeypatch):
 
 def numbered(batch, height, width, channels=3, dtype="uint8"):
     """Images filled with their own number, and one-hot labels that say it."""
-    images = np.broadcast_to(np.arange(batch).reshape(-1, 1, 1, 1), (batch, height, width, channels))
+    images = np.broadcast_to(
+        np.arange(batch).reshape(-1, 1, 1, 1), (batch, height, width, channels)
+    )
     return tf.cast(images, dtype), tf.one_hot(np.arange(batch), batch)
 
 
@@ -58,7 +60,9 @@ def test_the_worked_example_of_the_notes():
     assert boxes_at(*place, box="paper").numpy().tolist() == [[0, 223, 463, 800]]
     assert float(pasted_share([[0, 223, 462, 800]], 800, 800)[0]) == 462 * 577 / 640000
     labels = tf.one_hot([0, 4], 6)
-    np.testing.assert_allclose(mix_labels(labels, [0.3, 0.3], [1, 0])[0], [0.7, 0, 0, 0, 0.3, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        mix_labels(labels, [0.3, 0.3], [1, 0])[0], [0.7, 0, 0, 0, 0.3, 0], rtol=1e-6
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -77,13 +81,21 @@ def test_each_pixel_has_one_source_and_labels_weigh_pixels(
     batch, height, width, channels, dtype, seed, alpha, box, derangement
 ):
     images, labels = numbered(batch, height, width, channels, dtype)
-    works, runtime.xla_works = runtime.xla_works, lambda: False  # no compiling for every size; see the test of equality
+    # No compiling for every size; see the test of equality.
+    works, runtime.xla_works = (
+        runtime.xla_works,
+        lambda: False,
+    )
     try:
-        mixed, soft = cutmix(images, labels, seed, alpha=alpha, box=box, derangement=derangement)
+        mixed, soft = cutmix(
+            images, labels, seed, alpha=alpha, box=box, derangement=derangement
+        )
     finally:
         runtime.xla_works = works
     mixed = tf.cast(mixed, tf.int64).numpy()
-    counted = np.stack([(mixed == number).mean(axis=(1, 2, 3)) for number in range(batch)], axis=1)
+    counted = np.stack(
+        [(mixed == number).mean(axis=(1, 2, 3)) for number in range(batch)], axis=1
+    )
     np.testing.assert_allclose(soft, counted, atol=1e-7)
     for i in range(batch):
         others = set(np.unique(mixed[i])) - {i}
@@ -96,7 +108,9 @@ def test_each_pixel_has_one_source_and_labels_weigh_pixels(
 def test_compiled_labels_weigh_pixels(height, width):
     images, labels = numbered(8, height, width)
     mixed, soft = cutmix(images, labels, (5, 6), derangement=True)
-    counted = np.stack([(mixed.numpy() == number).mean(axis=(1, 2, 3)) for number in range(8)], axis=1)
+    counted = np.stack(
+        [(mixed.numpy() == number).mean(axis=(1, 2, 3)) for number in range(8)], axis=1
+    )
     assert (counted.max(axis=1) < 1).any()
     np.testing.assert_allclose(soft, counted, atol=1e-7)
 
@@ -128,7 +142,11 @@ def test_the_same_eagerly_in_a_graph_in_a_pipeline_and_compiled(mix, dtype):
     def step(images, labels, seed=seed):
         return mix(images, labels, seed, alpha=0.7, probability=0.8)
 
-    unknown = [tf.TensorSpec([None] * 4, dtype), tf.TensorSpec([None, None]), tf.TensorSpec([2], tf.int32)]
+    unknown = [
+        tf.TensorSpec([None] * 4, dtype),
+        tf.TensorSpec([None, None]),
+        tf.TensorSpec([2], tf.int32),
+    ]
     assert equal(expected, tf.function(step)(images, labels, seed))
     assert equal(expected, tf.function(step, input_signature=unknown)(images, labels, seed))
     assert equal(expected, tf.function(step, jit_compile=True)(images, labels, seed))
@@ -170,7 +188,9 @@ def test_the_fallback_is_chosen_by_itself(monkeypatch):
 
 
 def test_known_shapes_stay_known():
-    @tf.function(input_signature=[tf.TensorSpec([None, 8, 9, 3], tf.uint8), tf.TensorSpec([None, 4])])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, 8, 9, 3], tf.uint8), tf.TensorSpec([None, 4])]
+    )
     def step(images, labels):
         mixed = cutmix(images, labels, (0, 0))
         assert mixed[0].shape.as_list() == [None, 8, 9, 3]
@@ -204,10 +224,13 @@ def test_same_seed_same_batch(mix, without_xla):
 def test_lambda_is_beta_distributed(alpha):
     lam = sample_lambda(20_000, (7, 11), alpha).numpy().astype("float64")
     assert ((lam >= 0) & (lam <= 1)).all()
-    inner = np.linspace(0.01, 0.99, 41)  # away from the ends, where a float cannot hold the smallest draws
+    # Away from the ends, where a float cannot hold the smallest draws.
+    inner = np.linspace(0.01, 0.99, 41)
     observed = np.searchsorted(np.sort(lam), inner) / len(lam)
     # Kolmogorov: P(distance > 1.95 / sqrt(n)) is below 0.001.
-    assert np.abs(observed - scipy.stats.beta(alpha, alpha).cdf(inner)).max() < 1.95 / np.sqrt(len(lam))
+    assert np.abs(observed - scipy.stats.beta(alpha, alpha).cdf(inner)).max() < 1.95 / np.sqrt(
+        len(lam)
+    )
 
 
 def test_a_tiny_alpha_keeps_one_image_or_the_other():
@@ -220,7 +243,9 @@ def test_a_tiny_alpha_keeps_one_image_or_the_other():
 def test_mixup_weights_its_pixels_by_its_labels():
     images, labels = numbered(64, 4, 5, 1, "float64")
     mixed, soft = mixup(images, labels, (3, 1), alpha=1.0)
-    np.testing.assert_allclose(mixed[:, 0, 0, 0], np.asarray(soft, "float64") @ np.arange(64), atol=1e-5)
+    np.testing.assert_allclose(
+        mixed[:, 0, 0, 0], np.asarray(soft, "float64") @ np.arange(64), atol=1e-5
+    )
     own = np.diag(soft)
     assert 0.3 < own.mean() < 0.7
     assert 0.2 < own.std() < 0.4
@@ -242,9 +267,14 @@ def test_mixup_stays_between_its_sources(batch, dtype, seed, alpha):
         runtime.xla_works = works
     own = np.asarray(tf.cast(images, tf.float64))
     values = np.asarray(tf.cast(mixed, tf.float64))
-    slack = 1e-9 + np.abs(values).max() * float(np.finfo("float32").eps if dtype != "float64" else 0)
+    slack = 1e-9 + np.abs(values).max() * float(
+        np.finfo("float32").eps if dtype != "float64" else 0
+    )
     between = [
-        ((values >= np.minimum(own, own[j]) - slack) & (values <= np.maximum(own, own[j]) + slack)).all(axis=(1, 2, 3))
+        (
+            (values >= np.minimum(own, own[j]) - slack)
+            & (values <= np.maximum(own, own[j]) + slack)
+        ).all(axis=(1, 2, 3))
         for j in range(batch)
     ]
     assert np.any(between, axis=0).all()
@@ -255,7 +285,10 @@ def test_mixup_rounds_bytes(without_xla):
     images, labels = tf.constant([[[[0]]], [[[255]]]], tf.uint8), tf.eye(2)
     for seed in range(20):
         mixed, soft = mixup(images, labels, (seed, 0), derangement=True)
-        assert mixed.numpy().ravel().tolist() == np.round(255 * soft.numpy()[:, 1].astype("float64")).tolist()
+        assert (
+            mixed.numpy().ravel().tolist()
+            == np.round(255 * soft.numpy()[:, 1].astype("float64")).tolist()
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -284,7 +317,8 @@ def test_gradients_reach_the_images_that_were_used(mix):
 
 
 def test_centres_lie_all_over_the_image_or_over_its_middle():
-    lam = tf.fill([4000], 0.9997)  # a box one pixel high and two wide: its top is the centre's row
+    # A box one pixel high and two wide: its top is the centre's row.
+    lam = tf.fill([4000], 0.9997)
     for box, low, high in [("paper", 0, 80), ("notes", 10, 70)]:
         top, left, bottom, right = sample_boxes(lam, 80, 160, (1, 2), box).numpy().T
         assert (top.min(), top.max()) == (low, high - 1)
@@ -348,7 +382,9 @@ def test_a_pipeline_is_mixed_anew_in_each_batch_and_epoch_and_again_the_same(kin
 
 def test_an_object_takes_its_options_and_the_last_small_batch():
     dataset = tf.data.Dataset.from_tensor_slices(photos(10)).batch(4)
-    step = CutMix(alpha=0.3, probability=1.0, seed=1, box="notes", derangement=True, scale=1 / 255)
+    step = CutMix(
+        alpha=0.3, probability=1.0, seed=1, box="notes", derangement=True, scale=1 / 255
+    )
     shapes = [(images.shape[0], images.dtype) for images, _ in dataset.map(step)]
     assert shapes == [(4, tf.float32), (4, tf.float32), (2, tf.float32)]
     assert equal(step.transform((1, 2), *photos()), cutmix(*photos(), (1, 2), **step.options))
@@ -376,7 +412,12 @@ def test_an_object_takes_its_options_and_the_last_small_batch():
 )
 @BOTH
 def test_bad_input_is_refused_at_once(mix, change, error, words):
-    given = {"images": tf.zeros([3, 8, 8, 1], tf.uint8), "labels": tf.zeros([3, 5]), "seed": (1, 2), **change}
+    given = {
+        "images": tf.zeros([3, 8, 8, 1], tf.uint8),
+        "labels": tf.zeros([3, 5]),
+        "seed": (1, 2),
+        **change,
+    }
     with pytest.raises(error, match=words):
         mix(**given)
     images, labels = given.pop("images"), given.pop("labels")

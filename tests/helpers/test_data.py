@@ -40,7 +40,9 @@ def make_folder(root: Path, per_class: int = PER_CLASS) -> Path:
     for label, name in enumerate(CLASSES):
         (root / name).mkdir(parents=True)
         for number in range(per_class):
-            (root / name / f"{name[0]}{number:03d}.jpg").write_bytes(jpeg(picture(label, number)))
+            (root / name / f"{name[0]}{number:03d}.jpg").write_bytes(
+                jpeg(picture(label, number))
+            )
     (root / "LICENSE.txt").write_text("free")
     return root
 
@@ -54,16 +56,23 @@ def example(label: int | None, name: str | None, image: bytes) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def write_shard(folder: Path, number: int, size: int, rows: list[bytes], promised: int | None = None) -> Path:
+def write_shard(
+    folder: Path, number: int, size: int, rows: list[bytes], promised: int | None = None
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{number:02d}-{size}x{size}-{len(rows) if promised is None else promised}.tfrec"
+    path = (
+        folder
+        / f"{number:02d}-{size}x{size}-{len(rows) if promised is None else promised}.tfrec"
+    )
     with tf.io.TFRecordWriter(str(path)) as writer:
         for row in rows:
             writer.write(row)
     return path
 
 
-def make_tree(root: Path, size: int = 32, labels: tuple[int, ...] = (0, 1, 2), classes: bool = False) -> Path:
+def make_tree(
+    root: Path, size: int = 32, labels: tuple[int, ...] = (0, 1, 2), classes: bool = False
+) -> Path:
     """Two training shards of six, one of three for validation, one of four for the test."""
     tree = root / f"tfrecords-jpeg-{size}x{size}"
     for split, shards, count in (("train", 2, 6), ("val", 1, 3), ("test", 1, 4)):
@@ -72,7 +81,9 @@ def make_tree(root: Path, size: int = 32, labels: tuple[int, ...] = (0, 1, 2), c
             for row in range(count):
                 label = labels[row % len(labels)]
                 image = jpeg(picture(label, row + shard, size, size))
-                rows.append(example(None if split == "test" else label, f"{split}{shard}{row}", image))
+                rows.append(
+                    example(None if split == "test" else label, f"{split}{shard}{row}", image)
+                )
             write_shard(tree / split, shard, size, rows)
     if classes:
         (root / "classes.json").write_text(json.dumps(CLASSES))
@@ -132,7 +143,9 @@ def test_the_first_rung_that_exists_is_taken(bare, monkeypatch, folder, capsys):
     assert str(folder) in lines[2]
 
 
-def test_the_quick_profile_gives_the_same_data_everywhere(bare, monkeypatch, fashion_cache, folder):
+def test_the_quick_profile_gives_the_same_data_everywhere(
+    bare, monkeypatch, fashion_cache, folder
+):
     """What happens to lie in the Keras cache must not change a quick run; what was asked for by name does."""
     monkeypatch.setenv("COURSE_PROFILE", "quick")
     make_folder(bare / "keras/datasets/flower_photos")
@@ -165,13 +178,20 @@ def test_another_split_of_a_folder_is_one_variable_away(folder, monkeypatch):
     assert ids(seed=0) == first, "what the code says wins"
     for wrong in ("three", "-1"):
         monkeypatch.setenv("COURSE_SPLIT", wrong)
-        with pytest.raises(ValueError, match=f"COURSE_SPLIT is '{wrong}'; it takes a whole number"):
+        with pytest.raises(
+            ValueError, match=f"COURSE_SPLIT is '{wrong}'; it takes a whole number"
+        ):
             ids()
 
 
 @pytest.mark.parametrize(
     "place",
-    ["competitions/tpu-getting-started", "datasets/someone/tpu-getting-started", "tpu-getting-started", "petals/extra"],
+    [
+        "competitions/tpu-getting-started",
+        "datasets/someone/tpu-getting-started",
+        "tpu-getting-started",
+        "petals/extra",
+    ],
 )
 def test_kaggle_mounts_are_found_in_every_layout(bare, place):
     make_tree(bare / "kaggle" / place)
@@ -189,7 +209,8 @@ def test_the_competition_is_preferred_among_several_kaggle_mounts(bare):
 
 
 @pytest.mark.parametrize(
-    "place", ["flower_photos", "flower_photos/flower_photos", "flower_photos_extracted/flower_photos"]
+    "place",
+    ["flower_photos", "flower_photos/flower_photos", "flower_photos_extracted/flower_photos"],
 )
 def test_the_keras_cache_is_found_as_every_keras_unpacks_it(bare, place):
     make_folder(bare / "keras/datasets" / place)
@@ -215,7 +236,9 @@ def test_the_download_needs_consent(bare, monkeypatch, consent):
     if consent == "colab":
         monkeypatch.setattr(data.runtime, "on_colab", lambda: True)
         assert flowers(32, download=False, verbose=False).source == "bundled"
-    arguments = {"argument": {"download": True}, "source": {"source": "download"}}.get(consent, {})
+    arguments = {"argument": {"download": True}, "source": {"source": "download"}}.get(
+        consent, {}
+    )
     found = flowers(32, verbose=False, **arguments)
     assert found.source == "download"
     assert calls == [(data.FLOWER_PHOTOS, bare / "keras/datasets")]
@@ -230,7 +253,9 @@ def test_the_bundled_set_is_complete(bare):
     assert images.shape == (8, 96, 96, 3)
     np.testing.assert_array_equal(labels, found.labels("val")[:8])
     assert len(set(found.ids("test"))) == found.counts["test"]
-    with pytest.raises(ValueError, match=r"'test' split .* has no labels\. Labelled splits: train, val"):
+    with pytest.raises(
+        ValueError, match=r"'test' split .* has no labels\. Labelled splits: train, val"
+    ):
         found.labels("test")
 
 
@@ -248,7 +273,10 @@ def test_a_wrong_course_data_is_an_error_and_no_other_rung_is_taken(bare, monkey
         for name in CLASSES:
             (place / name).mkdir()
     monkeypatch.setenv("COURSE_DATA", str(place))
-    with pytest.raises(ValueError, match=r"COURSE_DATA is .*named.* It takes a folder with a sub-folder of images"):
+    with pytest.raises(
+        ValueError,
+        match=r"COURSE_DATA is .*named.* It takes a folder with a sub-folder of images",
+    ):
         flowers(32)
 
 
@@ -278,7 +306,8 @@ def test_a_single_size_can_be_named_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "argument", [{"image_size": 7}, {"image_size": 5000}, {"on_error": "ignore"}, {"shares": (1, 1, 1)}]
+    "argument",
+    [{"image_size": 7}, {"image_size": 5000}, {"on_error": "ignore"}, {"shares": (1, 1, 1)}],
 )
 def test_bad_arguments_are_refused(folder, argument):
     with pytest.raises(ValueError, match=next(iter(argument))):
@@ -333,9 +362,13 @@ def test_labels_ids_and_images_are_in_one_order(from_folder):
 
 def test_a_new_file_leaves_the_others_where_they_were(tmp_path):
     make_folder(tmp_path / "a", per_class=20)
-    before = tfrecords.open_folder(tmp_path / "a", check=False, shares=data.SHARES, seed=0).splits
+    before = tfrecords.open_folder(
+        tmp_path / "a", check=False, shares=data.SHARES, seed=0
+    ).splits
     (tmp_path / "a/daisy/new.jpg").write_bytes(b"")
-    after = tfrecords.open_folder(tmp_path / "a", check=False, shares=data.SHARES, seed=0).splits
+    after = tfrecords.open_folder(
+        tmp_path / "a", check=False, shares=data.SHARES, seed=0
+    ).splits
     moved = set(before["train"].names) - set(after["train"].names)
     assert len(moved) <= 1
     assert set(after["test"].names) - {"new"} <= set(before["test"].names)
@@ -358,7 +391,9 @@ def test_every_image_is_in_exactly_one_split(tmp_path_factory, counts, seed):
         assert abs(each[1] - 0.15 * count) <= 1
         assert abs(each[2] - 0.05 * count) <= 1
         assert min(each) > 0 or count < 3
-    assert len({name for split in SPLITS for name in opened.splits[split].names}) == sum(counts), "ids are unique"
+    assert len({name for split in SPLITS for name in opened.splits[split].names}) == sum(
+        counts
+    ), "ids are unique"
     again = tfrecords.open_folder(root, check=False, shares=data.SHARES, seed=seed)
     assert all(again.splits[split].paths == opened.splits[split].paths for split in SPLITS)
 
@@ -428,10 +463,20 @@ def all_bad_rows(root: Path, size: int = 32) -> dict[str, str]:
             b"no example at all",
         ],
     )
-    write_shard(tree / "train", 3, size, [example(2, f"extra{row}", good) for row in range(3)], promised=5)
-    cut = write_shard(tree / "val", 1, size, [example(2, f"cut{row}", good) for row in range(4)])
+    write_shard(
+        tree / "train",
+        3,
+        size,
+        [example(2, f"extra{row}", good) for row in range(3)],
+        promised=5,
+    )
+    cut = write_shard(
+        tree / "val", 1, size, [example(2, f"cut{row}", good) for row in range(4)]
+    )
     cut.write_bytes(cut.read_bytes()[:-40])
-    flipped = write_shard(tree / "val", 2, size, [example(2, f"flip{row}", good) for row in range(4)])
+    flipped = write_shard(
+        tree / "val", 2, size, [example(2, f"flip{row}", good) for row in range(4)]
+    )
     content = bytearray(flipped.read_bytes())
     content[-30] ^= 255
     flipped.write_bytes(bytes(content))
@@ -475,7 +520,10 @@ def test_damage_that_hides_behind_the_right_count_is_found(tmp_path):
     rows = [example(1, "a", good), example(1, "b", good[:200]), example(1, "c", good)]
     write_shard(tmp_path / "tfrecords-jpeg-32x32/train", 5, 32, rows, promised=2)
     found = flowers(32, source=tmp_path, on_error="skip", verbose=False)
-    assert list(found.skipped.values()) == ["holds 3 records; its name says 2", "holds no JPEG that can be decoded"]
+    assert list(found.skipped.values()) == [
+        "holds 3 records; its name says 2",
+        "holds no JPEG that can be decoded",
+    ]
     assert found.counts["train"] == 14 == len(list(found.train))
 
 
@@ -484,7 +532,9 @@ def test_a_tree_may_lack_a_test_or_know_its_labels(tmp_path):
     tree = tmp_path / "tfrecords-jpeg-32x32"
     shutil.rmtree(tree / "test")
     found = flowers(32, source=tmp_path, verbose=False)
-    assert found.counts["test"] == 0 == len(list(found.test)) == len(list(found.batches("test")))
+    assert (
+        found.counts["test"] == 0 == len(list(found.test)) == len(list(found.batches("test")))
+    )
     assert found.arrays("test")[0].shape == (0, 32, 32, 3)
     write_shard(tree / "test", 0, 32, [example(2, "t0", jpeg(picture(2, 0, 32, 32)))])
     for check in (True, False):
@@ -504,17 +554,23 @@ def test_unchecked_counts_that_disagree_stop_the_run(tmp_path, promised):
     found = flowers(32, source=tmp_path, check=False, verbose=False)
     assert found.counts["train"] == 6 + promised
     if promised > 6:
-        with pytest.raises(tf.errors.FailedPreconditionError, match="expected to contain 13 elements"):
+        with pytest.raises(
+            tf.errors.FailedPreconditionError, match="expected to contain 13 elements"
+        ):
             list(found.train)
     else:
-        assert len(list(found.train)) == found.counts["train"], "the count handed out is the count read"
+        assert len(list(found.train)) == found.counts["train"], (
+            "the count handed out is the count read"
+        )
 
 
 def test_records_without_names_or_files_are_refused(tmp_path):
     make_tree(tmp_path)
     tree = tmp_path / "tfrecords-jpeg-32x32"
     (tree / "val/00-32x32-3.tfrec").rename(tree / "val/images.tfrec")
-    with pytest.raises(ValueError, match=r"images\.tfrec: the name does not say size and count"):
+    with pytest.raises(
+        ValueError, match=r"images\.tfrec: the name does not say size and count"
+    ):
         flowers(32, source=tmp_path)
     (tree / "val/images.tfrec").unlink()
     with pytest.raises(ValueError, match=r"val has no \.tfrec file"):
@@ -560,8 +616,11 @@ def test_an_image_becomes_its_centre_square(tmp_path, shape, kind):
     (tmp_path / "b").mkdir()
     image = image.convert("L") if kind == "grey jpg" else image
     image.save(path, "PNG" if "png" in kind else "JPEG")
-    # Next to the edge of a window the decoder smooths colours over fewer pixels than in the whole picture.
-    np.testing.assert_allclose(only(tmp_path, 32).astype(int), squared(path, 32), atol=0 if "png" in kind else 2)
+    # Next to the edge of a window the decoder smooths colours over fewer pixels than in the
+    # whole picture.
+    np.testing.assert_allclose(
+        only(tmp_path, 32).astype(int), squared(path, 32), atol=0 if "png" in kind else 2
+    )
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 8, 9])
@@ -586,7 +645,11 @@ def test_a_random_crop_is_a_window_of_the_square(tmp_path, cache):
     corners = set()
     for image, _ in images:
         image = image.numpy().astype(float)
-        top = np.abs(whole[:48, 0, 0][None] * 0 + whole[:17, 0, 0][:, None] - image[0, 0, 0]).mean(1).argmin()
+        top = (
+            np.abs(whole[:48, 0, 0][None] * 0 + whole[:17, 0, 0][:, None] - image[0, 0, 0])
+            .mean(1)
+            .argmin()
+        )
         left = np.abs(whole[0, :17, 1] - image[0, 0, 1]).argmin()
         assert np.abs(whole[top : top + 48, left : left + 48] - image).max() <= 12
         corners.add((top, left))
@@ -601,13 +664,18 @@ def test_a_window_of_about_the_right_size_is_not_resized(tmp_path, size, cut):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (53, 53, 3), np.uint8)
-    (tmp_path / "a/x.jpg").write_bytes(jpeg(Image.fromarray(noise).resize((53, 53), Image.Resampling.BOX)))
+    (tmp_path / "a/x.jpg").write_bytes(
+        jpeg(Image.fromarray(noise).resize((53, 53), Image.Resampling.BOX))
+    )
     whole = only(tmp_path, 53).astype(int)
     image = only(tmp_path, size, crop=0.875, seed=0).astype(int)
     inner = image[8:-8, 8:-8]  # colours differ next to the edge of a window
     height = len(inner)
     places = [(row, column) for row in range(54 - height) for column in range(54 - height)]
-    misses = [np.abs(whole[row : row + height, column : column + height] - inner).mean() for row, column in places]
+    misses = [
+        np.abs(whole[row : row + height, column : column + height] - inner).mean()
+        for row, column in places
+    ]
     assert (min(misses) < 1) == cut
 
 
@@ -618,7 +686,9 @@ def test_a_random_flip_mirrors_half_of_the_images(cache, crop, tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "a/x.jpg").write_bytes(jpeg(gradient(64, 64)))
     opened = tfrecords.open_folder(tmp_path, check=False, shares=(1, 0, 0), seed=0)
-    images = opened.splits["train"].images(48, flip=True, crop=crop, cache=cache, seed=3).repeat(60)
+    images = (
+        opened.splits["train"].images(48, flip=True, crop=crop, cache=cache, seed=3).repeat(60)
+    )
     rising = [bool(image[0, -1, 1] > image[0, 0, 1]) for image, _ in images]
     assert 18 <= sum(rising) <= 42
     assert all(image[-1, 0, 0] > image[0, 0, 0] for image, _ in images), "never upside down"
@@ -682,7 +752,9 @@ def test_an_epoch_has_every_image_once(request, origin, seed, cache):
     for _ in range(2):
         images, labels = epoch(batches)
         np.testing.assert_array_equal(np.sort(images.reshape(len(images), -1), axis=0), plain)
-        np.testing.assert_array_equal(images.mean((1, 2)).argmax(1), labels, "images keep their labels")
+        np.testing.assert_array_equal(
+            images.mean((1, 2)).argmax(1), labels, "images keep their labels"
+        )
 
 
 @pytest.mark.parametrize("origin", ["from_folder", "from_tree", "fashion"])
@@ -692,14 +764,20 @@ def test_the_batches_of_all_shards_make_up_the_whole_one(request, origin, crop):
     if origin == "fashion":
         found, vary = data.fashion(verbose=False), {}
     else:
-        found, vary = request.getfixturevalue(origin), {"random_crop": crop, "random_flip": True}
+        found, vary = (
+            request.getfixturevalue(origin),
+            {"random_crop": crop, "random_flip": True},
+        )
     whole = found.batches("train", 8, seed=3, **vary)
     shards = [found.batches("train", 4, seed=3, shard=(place, 2), **vary) for place in range(2)]
     steps = -(-(found.counts["train"] // 2) // 4)
     assert [int(shard.cardinality()) for shard in shards] == [steps, steps]
-    parts = [list(shard.take(4)) for shard in shards]  # one pass: another one would be shuffled anew
+    # One pass: another one would be shuffled anew.
+    parts = [list(shard.take(4)) for shard in shards]
     for step, (images, labels) in enumerate(whole.take(4)):
-        used = 8 if (step + 1) * 8 <= found.counts["train"] else found.counts["train"] % 8 // 2 * 2
+        used = (
+            8 if (step + 1) * 8 <= found.counts["train"] else found.counts["train"] % 8 // 2 * 2
+        )
         for place in range(2):
             np.testing.assert_array_equal(parts[place][step][0], images[:used][place::2])
             np.testing.assert_array_equal(parts[place][step][1], labels[:used][place::2])
@@ -715,7 +793,10 @@ def test_validation_comes_in_its_own_order(from_tree, from_folder):
     for found in (from_tree, from_folder):
         np.testing.assert_array_equal(epoch(found.batches("val", 2))[1], found.labels("val"))
         assert next(iter(found.batches("test", 2)))[1].dtype == tf.string
-        mixed = [epoch(found.batches("train", 4, training=flag))[1].tolist() for flag in (False, True)]
+        mixed = [
+            epoch(found.batches("train", 4, training=flag))[1].tolist()
+            for flag in (False, True)
+        ]
         assert mixed[0] == found.labels("train").tolist() != mixed[1]
 
 
@@ -790,12 +871,27 @@ def test_a_step_must_be_a_function(from_folder):
 
 
 def test_converted_records_are_the_folder_again(folder, from_folder, tmp_path, capsys):
-    data.main(["convert", str(folder), str(tmp_path / "out"), "--image-size", "32", "--shard-size", "10"])
+    data.main(
+        [
+            "convert",
+            str(folder),
+            str(tmp_path / "out"),
+            "--image-size",
+            "32",
+            "--shard-size",
+            "10",
+        ]
+    )
     out = tmp_path / "out"
     assert f"Written to {out}" in capsys.readouterr().out
     names = sorted(str(path.relative_to(out)) for path in out.glob("*/train/*"))
-    assert names == [f"tfrecords-jpeg-32x32/train/{n:02d}-32x32-{c}.tfrec" for n, c in enumerate((10, 10, 7))]
-    assert sorted(path.name for path in out.iterdir()) == ["classes.json", "tfrecords-jpeg-32x32"]
+    assert names == [
+        f"tfrecords-jpeg-32x32/train/{n:02d}-32x32-{c}.tfrec" for n, c in enumerate((10, 10, 7))
+    ]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "classes.json",
+        "tfrecords-jpeg-32x32",
+    ]
     found = flowers(32, source=out, verbose=False)
     assert found.class_names == CLASSES
     assert found.counts == from_folder.counts
@@ -832,7 +928,11 @@ def test_a_failed_conversion_leaves_nothing(from_folder, tmp_path, monkeypatch):
 
 
 def idx(array: np.ndarray) -> bytes:
-    return gzip.compress(bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}i", *array.shape) + array.tobytes())
+    return gzip.compress(
+        bytes((0, 0, 8, array.ndim))
+        + struct.pack(f">{array.ndim}i", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.fixture
@@ -841,8 +941,12 @@ def fashion_cache(bare) -> Path:
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)
     for prefix, count in (("train", 40), ("t10k", 10)):
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(draw.integers(0, 256, (count, 28, 28), np.uint8)))
-        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(draw.integers(0, 10, count, np.uint8)))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(
+            idx(draw.integers(0, 256, (count, 28, 28), np.uint8))
+        )
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(
+            idx(draw.integers(0, 10, count, np.uint8))
+        )
     return folder
 
 
@@ -855,8 +959,12 @@ def test_fashion_from_the_keras_cache(fashion_cache, capsys):
     both = np.concatenate([images, found.arrays("val")[0]])
     raw = gzip.decompress((fashion_cache / "train-images-idx3-ubyte.gz").read_bytes())[16:]
     original = np.frombuffer(raw, np.uint8).reshape(-1, 28, 28)
-    np.testing.assert_array_equal(np.sort(both.reshape(40, -1), axis=0), np.sort(original.reshape(40, -1), axis=0))
-    np.testing.assert_array_equal(found.labels("val"), data.fashion(verbose=False).labels("val"))
+    np.testing.assert_array_equal(
+        np.sort(both.reshape(40, -1), axis=0), np.sort(original.reshape(40, -1), axis=0)
+    )
+    np.testing.assert_array_equal(
+        found.labels("val"), data.fashion(verbose=False).labels("val")
+    )
     batch, targets = next(iter(found.batches("train", 6, one_hot=True)))
     assert (batch.shape, targets.shape) == ((6, 28, 28), (6, 10))
     np.testing.assert_array_equal(epoch(found.batches("test", 3))[1], found.labels("test"))
@@ -885,12 +993,28 @@ def test_fashion_ladder(bare, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "change", "error"),
     [
-        ("train-images-idx3-ubyte.gz", lambda raw: raw[: len(raw) // 2], "truncated or no gzip"),
+        (
+            "train-images-idx3-ubyte.gz",
+            lambda raw: raw[: len(raw) // 2],
+            "truncated or no gzip",
+        ),
         ("train-images-idx3-ubyte.gz", lambda raw: b"<html>", "truncated or no gzip"),
-        ("train-images-idx3-ubyte.gz", lambda raw: gzip.compress(gzip.decompress(raw)[:-5]), "is truncated"),
+        (
+            "train-images-idx3-ubyte.gz",
+            lambda raw: gzip.compress(gzip.decompress(raw)[:-5]),
+            "is truncated",
+        ),
         ("t10k-images-idx3-ubyte.gz", lambda raw: gzip.compress(b"hello"), "not an IDX file"),
-        ("t10k-labels-idx1-ubyte.gz", lambda raw: idx(np.zeros(9, np.uint8)), "10 images, .* 9 labels"),
-        ("t10k-labels-idx1-ubyte.gz", lambda raw: idx(np.full(10, 10, np.uint8)), "label 10; accepted are 0 to 9"),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            lambda raw: idx(np.zeros(9, np.uint8)),
+            "10 images, .* 9 labels",
+        ),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            lambda raw: idx(np.full(10, 10, np.uint8)),
+            "label 10; accepted are 0 to 9",
+        ),
     ],
 )
 def test_damaged_fashion_files_are_named(fashion_cache, name, change, error):

@@ -44,12 +44,18 @@ def assert_same_diary(one, other):
     for (name, *_, logs), (*_, others) in zip(one, other):
         assert (logs or {}).keys() == (others or {}).keys(), name
         for key in logs or {}:
-            np.testing.assert_allclose(logs[key], others[key], rtol=1e-6, err_msg=f"{name} {key}")
+            np.testing.assert_allclose(
+                logs[key], others[key], rtol=1e-6, err_msg=f"{name} {key}"
+            )
 
 
 def assert_same_weights(one, other, **tolerance):
-    for weight, others in zip(one.variables + one.optimizer.variables, other.variables + other.optimizer.variables):
-        np.testing.assert_allclose(weight, others, err_msg=weight.path, **(tolerance or {"rtol": 0}))
+    for weight, others in zip(
+        one.variables + one.optimizer.variables, other.variables + other.optimizer.variables
+    ):
+        np.testing.assert_allclose(
+            weight, others, err_msg=weight.path, **(tolerance or {"rtol": 0})
+        )
 
 
 # One device
@@ -59,7 +65,9 @@ def test_on_one_device_it_is_fit_to_the_last_bit():
     """Weights, dropout's state and the optimizer's; callbacks, their order, and every number in every log."""
     theirs, ours, diaries = network(), network(), (Diary(), Diary())
     settings = {"epochs": 3, "validation_data": batches(size=16)}
-    history = theirs.fit(batches(), shuffle=False, verbose=0, callbacks=[diaries[0]], **settings)
+    history = theirs.fit(
+        batches(), shuffle=False, verbose=0, callbacks=[diaries[0]], **settings
+    )
     mine = distributed.fit(ours, batches(), callbacks=[diaries[1]], **settings)
     assert_same_weights(theirs, ours)
     assert mine.history.keys() == history.history.keys()
@@ -80,7 +88,9 @@ def test_callbacks_do_what_they_do_in_fit(tmp_path):
         model.compile(keras.optimizers.SGD(1.0), loss, metrics=["accuracy"], jit_compile=False)
         watchers = [
             keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.3, min_delta=0.05),
-            keras.callbacks.EarlyStopping(patience=3, min_delta=0.05, restore_best_weights=True),
+            keras.callbacks.EarlyStopping(
+                patience=3, min_delta=0.05, restore_best_weights=True
+            ),
             keras.callbacks.ModelCheckpoint(folder / "best.keras", save_best_only=True),
         ]
         folder.mkdir()
@@ -88,15 +98,26 @@ def test_callbacks_do_what_they_do_in_fit(tmp_path):
 
     def fit(model, watchers):
         held_out = batches(size=45)
-        return model.fit(batches(), validation_data=held_out, epochs=12, verbose=0, shuffle=False, callbacks=watchers)
+        return model.fit(
+            batches(),
+            validation_data=held_out,
+            epochs=12,
+            verbose=0,
+            shuffle=False,
+            callbacks=watchers,
+        )
 
     def mine(model, watchers):
-        return distributed.fit(model, batches(), validation_data=batches(size=45), epochs=12, callbacks=watchers)
+        return distributed.fit(
+            model, batches(), validation_data=batches(size=45), epochs=12, callbacks=watchers
+        )
 
     theirs, ours = train(fit, tmp_path / "fit"), train(mine, tmp_path / "loop")
     assert 3 < len(theirs[1].epoch) < 12, "one of them stopped it"
     assert ours[1].epoch == theirs[1].epoch
-    np.testing.assert_allclose(ours[1].history["learning_rate"], theirs[1].history["learning_rate"], rtol=1e-6)
+    np.testing.assert_allclose(
+        ours[1].history["learning_rate"], theirs[1].history["learning_rate"], rtol=1e-6
+    )
     assert len(set(ours[1].history["learning_rate"])) > 1
     assert_same_weights(theirs[0], ours[0])
     best = [keras.models.load_model(tmp_path / name / "best.keras") for name in ("fit", "loop")]
@@ -104,7 +125,9 @@ def test_callbacks_do_what_they_do_in_fit(tmp_path):
 
 
 def test_sample_weights_and_weighted_metrics_count():
-    rows = tf.data.Dataset.from_tensor_slices((X, Y, np.linspace(0, 2, len(X)).astype("float32"))).batch(8)
+    rows = tf.data.Dataset.from_tensor_slices(
+        (X, Y, np.linspace(0, 2, len(X)).astype("float32"))
+    ).batch(8)
     theirs, ours = (network(weighted_metrics=["accuracy"], metrics=[]) for _ in range(2))
     history = theirs.fit(rows, epochs=2, shuffle=False, verbose=0)
     mine = distributed.fit(ours, rows, epochs=2)
@@ -150,13 +173,16 @@ def test_a_run_taken_up_from_its_checkpoint_ends_where_the_other_does(tmp_path, 
     with pytest.raises(Killed):
         distributed.fit(network(), by_epoch, callbacks=[KillAt(kill_after)], **settings)
     assert file.exists() == (kill_after > 4)
-    again = network(seed=0 if kill_after < 4 else 9)  # with a checkpoint the first weights do not matter
+    # With a checkpoint the first weights do not matter.
+    again = network(seed=0 if kill_after < 4 else 9)
     keras.utils.set_random_seed(0)  # the order of the rows depends on it
     resumed = distributed.fit(again, by_epoch, **settings)
     assert_same_weights(whole, again)
     assert int(again.optimizer.iterations) == 18
     for name, values in resumed.history.items():
-        np.testing.assert_allclose(values, history.history[name][-len(values) :], rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            values, history.history[name][-len(values) :], rtol=1e-6, err_msg=name
+        )
     assert resumed.epoch == list(range(3))[-len(resumed.epoch) :]
     assert not any(file.parent.iterdir()), "a run that ended well leaves nothing"
 
@@ -195,16 +221,22 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"save_every needs to know it"):
         distributed.fit(network(), batches().filter(lambda x, y: True), epochs=1, save_every=2)
     with pytest.raises(Killed):
-        distributed.fit(network(), batches(), epochs=3, checkpoint=tmp_path / "run.npz", callbacks=[KillAt(13)])
+        distributed.fit(
+            network(),
+            batches(),
+            epochs=3,
+            checkpoint=tmp_path / "run.npz",
+            callbacks=[KillAt(13)],
+        )
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     other.compile("sgd", "mse")
     with pytest.raises(ValueError, match="checkpoint of another model"):
         distributed.fit(other, batches(), epochs=3, checkpoint=tmp_path / "run.npz")
     with pytest.raises(ValueError, match="gone through 2 epochs"):
         distributed.fit(network(), batches(), epochs=2, checkpoint=tmp_path / "run.npz")
-    assert distributed.fit(network(), batches().filter(lambda x, y: True), epochs=1).epoch == [0], (
-        "one worker may not know"
-    )
+    assert distributed.fit(network(), batches().filter(lambda x, y: True), epochs=1).epoch == [
+        0
+    ], "one worker may not know"
 
 
 # Two devices, two processes
@@ -258,28 +290,48 @@ def assert_same_file(one, other, **tolerance):
 def assert_same_history(one, other, rtol=1e-5):
     ones, others = json.loads(one.read_text()), json.loads(other.read_text())
     assert ones.keys() == others.keys()
-    assert {"loss", "accuracy", "top", "val_loss", "val_accuracy", "val_top", "rates"} <= ones.keys()
+    assert {
+        "loss",
+        "accuracy",
+        "top",
+        "val_loss",
+        "val_accuracy",
+        "val_top",
+        "rates",
+    } <= ones.keys()
     for name, values in ones.items():
         np.testing.assert_allclose(values, others[name], rtol=rtol, err_msg=name)
 
 
 def test_two_devices_train_as_one(devices):
     """Though their shares of the last batches differ: 3 rows and 2, in validation 1 and none."""
-    assert_same_file(devices / "1" / "plain-0.npz", devices / "2" / "plain-0.npz", rtol=1e-5, atol=1e-7)
+    assert_same_file(
+        devices / "1" / "plain-0.npz", devices / "2" / "plain-0.npz", rtol=1e-5, atol=1e-7
+    )
     assert_same_history(devices / "1" / "plain.json", devices / "2" / "plain.json")
 
 
 def test_two_devices_agree_on_all_but_the_state_of_dropout(devices):
     """Moving statistics included, which each replica counts for itself."""
-    with np.load(devices / "2" / "all-0.npz") as ones, np.load(devices / "2" / "all-1.npz") as others:
-        unlike = [ones[name] for name in ones.files if not np.array_equal(ones[name], others[name])]
+    with (
+        np.load(devices / "2" / "all-0.npz") as ones,
+        np.load(devices / "2" / "all-1.npz") as others,
+    ):
+        unlike = [
+            ones[name] for name in ones.files if not np.array_equal(ones[name], others[name])
+        ]
     (seed,) = unlike
     assert seed.shape == (2,), "a seed and a counter"
 
 
 def test_two_workers_train_as_one_process(devices, cluster):
     for worker in ("0", "1"):
-        assert_same_file(cluster / worker / "plain-0.npz", devices / "1" / "plain-0.npz", rtol=1e-5, atol=1e-7)
+        assert_same_file(
+            cluster / worker / "plain-0.npz",
+            devices / "1" / "plain-0.npz",
+            rtol=1e-5,
+            atol=1e-7,
+        )
         assert_same_history(cluster / worker / "plain.json", devices / "1" / "plain.json")
 
 
@@ -293,7 +345,10 @@ def test_a_killed_worker_changes_nothing(cluster):
     """Both are started again, and end where they would have ended, to the last bit."""
     for worker in ("0", "1"):
         assert_same_file(cluster / worker / "all-0.npz", cluster / worker / "again-0.npz")
-        whole, again = (json.loads((cluster / worker / f"{name}.json").read_text()) for name in ("all", "again"))
+        whole, again = (
+            json.loads((cluster / worker / f"{name}.json").read_text())
+            for name in ("all", "again")
+        )
         np.testing.assert_allclose(again.pop("rates"), whole.pop("rates")[8:], rtol=1e-6)
         for name, values in again.items():
             assert len(values) == 2, "the epoch before the kill is not in this history"
@@ -330,11 +385,24 @@ sys.exit(3) if '"index": 1' in os.environ["TF_CONFIG"] else time.sleep(60)
 @pytest.mark.long
 def test_a_worker_of_the_launcher_may_be_killed(tmp_path):
     """In the second phase, with dropout: the model ends up the same, to the last bit."""
-    settings = ("--workers", 2, "--save-every", 5, "--image-size", 32, "--head-epochs", 1, "--epochs", 2)
+    settings = (
+        "--workers",
+        2,
+        "--save-every",
+        5,
+        "--image-size",
+        32,
+        "--head-epochs",
+        1,
+        "--epochs",
+        2,
+    )
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run("-m", "helpers.distributed", "--out", whole, *settings)
     command = [sys.executable, "-m", "helpers.distributed", "--out", killed, *settings]
-    launcher = psutil.Popen([str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    launcher = psutil.Popen(
+        [str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     try:
         end = time.monotonic() + 600
         while not (killed / "fine.npz").exists():
@@ -344,9 +412,13 @@ def test_a_worker_of_the_launcher_may_be_killed(tmp_path):
         launcher.children()[-1].send_signal(signal.SIGKILL)
         printed, _ = launcher.communicate(timeout=600)
     finally:
-        for process in [*launcher.children(recursive=True), launcher] if launcher.is_running() else []:
+        for process in (
+            [*launcher.children(recursive=True), launcher] if launcher.is_running() else []
+        ):
             process.kill()
     assert f"A worker ended with exit code {-signal.SIGKILL}" in printed
-    one, other = (keras.models.load_model(folder / "flowers.keras") for folder in (whole, killed))
+    one, other = (
+        keras.models.load_model(folder / "flowers.keras") for folder in (whole, killed)
+    )
     for ours, theirs in zip(one.weights, other.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)

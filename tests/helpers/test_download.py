@@ -55,7 +55,9 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/photos.tgz"
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread = threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         self.thread.start()
 
     def answer(self, handler, step: str):
@@ -72,16 +74,24 @@ class Server:
             headers["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
             body, status = body[first:], 206
         if step == "page":
-            body, status, headers = b"<html>Please log in</html>", 200, {"Content-Type": "text/html; charset=utf-8"}
+            body, status, headers = (
+                b"<html>Please log in</html>",
+                200,
+                {"Content-Type": "text/html; charset=utf-8"},
+            )
         if step == "gzip encoding":
-            headers["Content-Encoding"] = "gzip" if "gzip" in handler.headers.get("Accept-Encoding", "") else "identity"
+            headers["Content-Encoding"] = (
+                "gzip" if "gzip" in handler.headers.get("Accept-Encoding", "") else "identity"
+            )
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
         if step != "no length":
             handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body[: len(body) // 2] if step in ("cut", "no length cut") else body)
+        handler.wfile.write(
+            body[: len(body) // 2] if step in ("cut", "no length cut") else body
+        )
         handler.close_connection = True
 
     def close(self):
@@ -99,7 +109,9 @@ def server():
 
 @pytest.fixture
 def archive(server) -> Archive:
-    return Archive(server.url, len(server.body), hashlib.sha256(server.body).hexdigest(), "photos")
+    return Archive(
+        server.url, len(server.body), hashlib.sha256(server.body).hexdigest(), "photos"
+    )
 
 
 def get(archive: Archive, into: Path, attempts: int = 4) -> Path:
@@ -108,8 +120,12 @@ def get(archive: Archive, into: Path, attempts: int = 4) -> Path:
 
 def assert_complete(folder: Path, into: Path):
     assert folder == into / "photos"
-    assert {str(p.relative_to(into)): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == FILES
-    assert [p.name for p in into.iterdir()] == ["photos"], "neither archive nor temporary folder is left"
+    assert {
+        str(p.relative_to(into)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    } == FILES
+    assert [p.name for p in into.iterdir()] == ["photos"], (
+        "neither archive nor temporary folder is left"
+    )
 
 
 def assert_resumed(requests: list[str | None], *sent: int):
@@ -161,7 +177,9 @@ def test_a_server_without_ranges_is_read_from_the_start(server, archive, tmp_pat
 
 @pytest.mark.parametrize("kept", ["longer than the file", "complete"])
 def test_what_an_earlier_call_left(server, archive, tmp_path, kept):
-    (tmp_path / "photos.part").write_bytes(server.body if kept == "complete" else bytes(archive.size + 1))
+    (tmp_path / "photos.part").write_bytes(
+        server.body if kept == "complete" else bytes(archive.size + 1)
+    )
     assert_complete(get(archive, tmp_path), tmp_path)
     assert server.requests == ([] if kept == "complete" else [None])
 
@@ -169,7 +187,9 @@ def test_what_an_earlier_call_left(server, archive, tmp_path, kept):
 def test_a_shorter_file_on_the_server(server, archive, tmp_path):
     (tmp_path / "photos.part").write_bytes(bytes(1000))
     server.body = bytes(500)
-    with pytest.raises(ValueError, match="500 bytes of application/x-gzip in place of an archive"):
+    with pytest.raises(
+        ValueError, match="500 bytes of application/x-gzip in place of an archive"
+    ):
         get(archive, tmp_path)
     assert_nothing_left(tmp_path)
 
@@ -180,7 +200,9 @@ def test_wrong_bytes(server, archive, tmp_path, resumed):
         (tmp_path / "photos.part").write_bytes(b"not the beginning")
     else:
         server.body = server.body[:-1] + b"?"
-    with pytest.raises(ValueError, match=f"sha256 .* expected {archive.size:,} bytes with {archive.sha256}"):
+    with pytest.raises(
+        ValueError, match=f"sha256 .* expected {archive.size:,} bytes with {archive.sha256}"
+    ):
         get(archive, tmp_path)
     assert_nothing_left(tmp_path)
 
@@ -254,11 +276,17 @@ def test_disk_full_while_downloading(archive, tmp_path, monkeypatch):
 
     def full(path, mode="r", *rest, **named):
         file = opened(path, mode, *rest, **named)
-        return FullDisk(file, archive.size // 2) if path.suffix == ".part" and mode in ("ab", "wb") else file
+        return (
+            FullDisk(file, archive.size // 2)
+            if path.suffix == ".part" and mode in ("ab", "wb")
+            else file
+        )
 
     monkeypatch.setattr(Path, "open", full)
     monkeypatch.setattr(download, "_CHUNK", 1000)
-    with pytest.raises(OSError, match=r"disk is full: about .* MB are needed in .*KERAS_HOME") as error:
+    with pytest.raises(
+        OSError, match=r"disk is full: about .* MB are needed in .*KERAS_HOME"
+    ) as error:
         get(archive, tmp_path)
     assert error.value.errno == errno.ENOSPC
     assert_nothing_left(tmp_path)
@@ -313,7 +341,9 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 )
 def test_archives_that_reach_outside_are_not_unpacked(server, archive, tmp_path, bad):
     server.body = archive_bytes((bad,))
-    archive = replace(archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest())
+    archive = replace(
+        archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest()
+    )
     into = tmp_path / "deep/datasets"
     with pytest.raises(ValueError, match=rf"{re.escape(bad.name)}.*not unpacked"):
         get(archive, into)
@@ -323,7 +353,9 @@ def test_archives_that_reach_outside_are_not_unpacked(server, archive, tmp_path,
 
 def test_a_file_that_is_no_archive(server, archive, tmp_path):
     server.body = b"as announced, but no archive"
-    archive = replace(archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest())
+    archive = replace(
+        archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest()
+    )
     with pytest.raises(ValueError, match=r"not a readable \.tgz"):
         get(archive, tmp_path)
     assert_nothing_left(tmp_path)
@@ -335,9 +367,13 @@ def test_flowers_by_download(server, archive, tmp_path, monkeypatch):
 
     for name in list(FILES):
         if name.endswith(".jpg"):
-            monkeypatch.setitem(FILES, name, tf.io.encode_jpeg(tf.zeros([16, 16, 3], tf.uint8)).numpy())
+            monkeypatch.setitem(
+                FILES, name, tf.io.encode_jpeg(tf.zeros([16, 16, 3], tf.uint8)).numpy()
+            )
     server.body = archive_bytes()
-    archive = replace(archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest())
+    archive = replace(
+        archive, size=len(server.body), sha256=hashlib.sha256(server.body).hexdigest()
+    )
     monkeypatch.setattr(data, "FLOWER_PHOTOS", replace(archive, folder="photos"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("COURSE_KAGGLE_INPUT", str(tmp_path / "none"))

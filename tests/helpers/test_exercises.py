@@ -41,7 +41,9 @@ WRONG = [(exercise, case) for exercise in ALL for case in exercise.misconception
 each_module = pytest.mark.parametrize("name", MODULES)
 each = pytest.mark.parametrize("exercise", ALL, ids=lambda e: f"{e.notebook}-{e.number}")
 each_wrong = pytest.mark.parametrize(
-    ("exercise", "case"), WRONG, ids=[f"{e.notebook}-{e.number}-{case.name}" for e, case in WRONG]
+    ("exercise", "case"),
+    WRONG,
+    ids=[f"{e.notebook}-{e.number}-{case.name}" for e, case in WRONG],
 )
 
 
@@ -84,10 +86,14 @@ def test_right_answers_written_differently_pass(exercise, capsys):
 
 
 @each_wrong
-def test_a_misconception_is_told_apart_and_gets_its_own_sentence(exercise, case, capsys, monkeypatch):
+def test_a_misconception_is_told_apart_and_gets_its_own_sentence(
+    exercise, case, capsys, monkeypatch
+):
     """From the reference, and from the others: the first that looks alike is taken."""
     judge, verdicts = exercise.judge, []
-    monkeypatch.setattr(exercise, "judge", lambda answer: verdicts.append(judge(answer)) or verdicts[-1])
+    monkeypatch.setattr(
+        exercise, "judge", lambda answer: verdicts.append(judge(answer)) or verdicts[-1]
+    )
     printed = said(capsys, exercise, case.answer)
     (verdict,) = verdicts
     assert (verdict.kind, verdict.misconception) == ("misconception", case.name), verdict.text
@@ -96,7 +102,9 @@ def test_a_misconception_is_told_apart_and_gets_its_own_sentence(exercise, case,
     assert case.sentence in printed
 
 
-@pytest.mark.parametrize("exercise", [input_pipelines.order, augmentation.pipeline], ids=["06", "07"])
+@pytest.mark.parametrize(
+    "exercise", [input_pipelines.order, augmentation.pipeline], ids=["06", "07"]
+)
 def test_a_missing_prefetch_is_seen_where_operations_are_deterministic(exercise, monkeypatch):
     """As they are in the notebooks: the quick profile asks for it."""
     for case in (exercise.known, *exercise.misconceptions):
@@ -112,14 +120,20 @@ def test_a_missing_prefetch_is_seen_where_operations_are_deterministic(exercise,
 
 def test_the_agreed_outcomes_are_those_of_the_known_answers():
     there = {name: set(cases) for name, cases in OUTCOMES.items()}
-    assert there == {identity(e): set(known(e)) for e in ALL}, "python tests/outcomes.py, then read what changed"
-    assert all(len(known(e)) == 1 + len(e.alternatives) + len(e.misconceptions) for e in ALL), "a name for each"
+    assert there == {identity(e): set(known(e)) for e in ALL}, (
+        "python tests/outcomes.py, then read what changed"
+    )
+    assert all(len(known(e)) == 1 + len(e.alternatives) + len(e.misconceptions) for e in ALL), (
+        "a name for each"
+    )
 
 
 @each
 def test_there_are_enough_misconceptions_and_hints(exercise):
     if exercise.choices:
-        assert {case.answer for case in exercise.misconceptions} == set(exercise.choices) - {exercise.reference}
+        assert {case.answer for case in exercise.misconceptions} == set(exercise.choices) - {
+            exercise.reference
+        }
     else:
         assert len(exercise.misconceptions) >= 3
     assert len(exercise.hints) >= 2
@@ -139,7 +153,9 @@ def test_a_message_does_not_show_the_reference(exercise, case, monkeypatch):
     texts = case.sentence, exercise.judge(case.answer).text
     assert texts[1].count("expected") <= 1
     if callable(exercise.reference):
-        lines = [line.strip() for line in inspect.getsource(exercise.reference).splitlines()[1:]]
+        lines = [
+            line.strip() for line in inspect.getsource(exercise.reference).splitlines()[1:]
+        ]
         for text in texts:
             assert not [line for line in lines if len(line) > 15 and line in text]
     elif not exercise.choices:
@@ -151,15 +167,17 @@ def test_looking_at_wrong_answers_changes_nothing_for_the_next(exercise):
     before = exercise.observed(exercise.reference)
     for case in exercise.misconceptions:
         exercise.observed(case.answer)
-    assert exercise.same(before, exercise.observed(exercise.reference)), "make the inputs anew inside observe"
+    assert exercise.same(before, exercise.observed(exercise.reference)), (
+        "make the inputs anew inside observe"
+    )
 
 
 @each
 def test_a_check_takes_less_than_two_seconds(exercise):
     """The slowest check: the first of a process, that has to look at all known wrong answers; TensorFlow is awake.
 
-    Seconds of the processor: what else the machine is doing matters little. A machine on which a million additions take
-    Python more than 0.04 s gets as much longer.
+    Seconds of the processor: what else the machine is doing matters little. A machine on which
+    a million additions take Python more than 0.04 s gets as much longer.
     """
     exercise.judge(exercise.misconceptions[-1].answer)
     for case in (exercise.known, *exercise.misconceptions):
@@ -182,13 +200,19 @@ def prose(notebook: str) -> str:
 
 def objectives(notebook: str) -> list[str]:
     lines = prose(notebook).split("You will be able to\n")[1].split("\n\n")[0]
-    return [" ".join(item.split()).strip(",. ") for item in re.split(r"(?m)^- ", lines) if item.strip()]
+    return [
+        " ".join(item.split()).strip(",. ")
+        for item in re.split(r"(?m)^- ", lines)
+        if item.strip()
+    ]
 
 
 def stub_of(exercise: Exercise) -> str:
     """Return the cell before the check."""
     cells = code_cells(exercise.notebook)
-    (place,) = [k for k, cell in enumerate(cells) if re.search(rf"\.check\({exercise.name}\)", cell)]
+    (place,) = [
+        k for k, cell in enumerate(cells) if re.search(rf"\.check\({exercise.name}\)", cell)
+    ]
     return cells[place - 1]
 
 
@@ -210,7 +234,9 @@ def test_headings_and_checks_in_the_notebook_are_the_modules_own(name):
     source = "\n".join(code_cells(found[0].notebook))
     assert f"from helpers.exercises import {name} as exercises" in source
     checks = re.findall(r"exercises\.(\w+)\.check\((\w+)\)", source)
-    assert [(getattr(module, variable), answer) for variable, answer in checks] == [(e, e.name) for e in found]
+    assert [(getattr(module, variable), answer) for variable, answer in checks] == [
+        (e, e.name) for e in found
+    ]
     assert ".hint()" in prose(found[0].notebook)
     assert ".solution()" in prose(found[0].notebook)
 
@@ -218,7 +244,9 @@ def test_headings_and_checks_in_the_notebook_are_the_modules_own(name):
 @each
 def test_the_stub_has_the_references_signature_and_is_not_attempted(exercise, capsys):
     names = {"__name__": "lesson"}
-    for node in (node for cell in code_cells(exercise.notebook)[1:] for node in ast.parse(cell).body):
+    for node in (
+        node for cell in code_cells(exercise.notebook)[1:] for node in ast.parse(cell).body
+    ):
         if isinstance(node, ast.Import | ast.ImportFrom):
             exec(compile(ast.Module([node], []), "imports", "exec"), names)
     exec(compile(stub_of(exercise), "stub", "exec"), names)
@@ -242,13 +270,20 @@ def test_the_solution_is_what_passes(exercise, capsys):
 
 def test_the_table_in_the_docs_is_current():
     committed = (ROOT / "docs" / "exercises.md").read_text(encoding="utf-8")
-    assert committed == exercise_table.table(), "python -m tools.exercise_table > docs/exercises.md"
+    assert committed == exercise_table.table(), (
+        "python -m tools.exercise_table > docs/exercises.md"
+    )
     assert committed.count("\n| 08_cutmix |") == 5
 
 
 def test_importing_the_package_is_cheap():
-    code = "import sys, helpers.exercises; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = (
+        "import sys, helpers.exercises; print('tensorflow' in sys.modules, 'keras' in "
+        "sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert result.stdout.split() == ["False", "False"]
 
 
@@ -266,7 +301,9 @@ def observe_double(answer):
 
 
 def small(observe=observe_double, reference=double, **options) -> Exercise:
-    exercise = Exercise("00_test", 7, "Double", "double", reference, observe, ("Think.", "Add."), **options)
+    exercise = Exercise(
+        "00_test", 7, "Double", "double", reference, observe, ("Think.", "Add."), **options
+    )
     exercise.wrong("Squares grow faster.")(lambda numbers: numbers**2)
     return exercise
 
@@ -284,7 +321,8 @@ def small(observe=observe_double, reference=double, **options) -> Exercise:
         "def x(a):\n    return None",
         "x = lambda a: ...",
         "class x:\n    ...",
-        "class x(dict):\n    def __init__(self, a):\n        self.a = a\n    def f(self):\n        ...",
+        "class x(dict):\n    def __init__(self, a):\n        self.a = a\n    def "
+        "f(self):\n        ...",
         "class x:\n    def __init__(self, a):\n        ...",
     ],
 )
@@ -318,7 +356,10 @@ def test_what_does_something_is_an_attempt(source):
 def test_the_first_difference_is_named_and_no_more():
     verdict = small().judge(lambda numbers: numbers + 1)
     assert verdict.kind == "wrong"
-    assert verdict.text == "Exercise 7: not yet. Look at three numbers: expected [2, 4, 6], got [2, 3, 4]."
+    assert (
+        verdict.text
+        == "Exercise 7: not yet. Look at three numbers: expected [2, 4, 6], got [2, 3, 4]."
+    )
 
 
 def test_a_forgotten_return_is_asked_for():
@@ -329,12 +370,16 @@ def test_a_forgotten_return_is_asked_for():
 
 
 def test_an_error_is_reported_with_the_learners_own_line(tmp_path, capsys):
-    source = "import numpy as np\n\ndef double(numbers):\n    return np.concatenate([numbers, 3])\n"
+    source = (
+        "import numpy as np\n\ndef double(numbers):\n    return np.concatenate([numbers, 3])\n"
+    )
     (tmp_path / "cell.py").write_text(source)
     names = {}
     exec(compile(source, str(tmp_path / "cell.py"), "exec"), names)
     text = said(capsys, small(), names["double"])
-    assert text.startswith("Exercise 7: ValueError in line 4, `return np.concatenate([numbers, 3])`: ")
+    assert text.startswith(
+        "Exercise 7: ValueError in line 4, `return np.concatenate([numbers, 3])`: "
+    )
     assert text.count("\n") == 1
 
 
@@ -345,7 +390,8 @@ def test_errors_of_layers_are_cut_to_what_they_say():
 
     text = small().judge(lambda numbers: Layer()(tf.constant([[1.0, 2.0]]))).text
     assert re.search(
-        r"InvalidArgumentError in line \d+, `return inputs @ tf.ones\(\[7, 1\]\)`: Matrix size-incomp", text
+        r"InvalidArgumentError in line \d+, `return inputs @ tf.ones\(\[7, 1\]\)`: Matrix size-incomp",
+        text,
     )
     assert "\x1b" not in text
 
@@ -353,19 +399,24 @@ def test_errors_of_layers_are_cut_to_what_they_say():
 @pytest.mark.parametrize("answer", [lambda: 3, lambda a, b: 3])
 def test_a_wrong_signature_is_an_error_with_no_line(answer):
     text = cutmix.box.judge(answer).text
-    assert text.startswith("Exercise 1: what you handed over cannot be used like this: TypeError: <lambda>() ")
+    assert text.startswith(
+        "Exercise 1: what you handed over cannot be used like this: TypeError: <lambda>() "
+    )
 
 
 def test_a_result_handed_over_for_the_function_is_noticed():
     text = small().judge(np.array([2.0, 4.0])).text
-    assert (
-        text == "Exercise 7: [2, 4] is not a function or a class. Hand over double itself, with no brackets behind it."
+    assert text == (
+        "Exercise 7: [2, 4] is not a function or a class. Hand over double itself, with no "
+        "brackets behind it."
     )
 
 
 def test_a_misconception_may_be_an_error_of_its_kind():
     exercise = small()
-    exercise.wrong("Count from 0.", "counts from 1")(lambda numbers: [2 * numbers[k] for k in (1, 2, 3)])
+    exercise.wrong("Count from 0.", "counts from 1")(
+        lambda numbers: [2 * numbers[k] for k in (1, 2, 3)]
+    )
     verdict = exercise.judge(lambda numbers: numbers[99])
     assert (verdict.kind, verdict.misconception) == ("misconception", "counts from 1")
     assert "IndexError" in verdict.text
@@ -383,10 +434,20 @@ def test_two_observations_of_one_name_are_refused():
 
 
 def test_more_or_less_observed_than_of_the_reference_is_wrong_and_no_crash():
-    exercise = small(lambda answer: [(f"number {k}", None) for k in answer()], lambda: (1, 2), name="give")
-    assert exercise.judge(lambda: (1,)).text == "Exercise 7: not yet. It does not give everything that was asked for."
-    exercise = small(lambda answer: [(f"number {k}", k) for k in answer()], lambda: (1, 2), name="give")
-    assert exercise.judge(lambda: (1, 2, 3)).text == "Exercise 7: not yet. Look at number 3: expected None, got 3."
+    exercise = small(
+        lambda answer: [(f"number {k}", None) for k in answer()], lambda: (1, 2), name="give"
+    )
+    assert (
+        exercise.judge(lambda: (1,)).text
+        == "Exercise 7: not yet. It does not give everything that was asked for."
+    )
+    exercise = small(
+        lambda answer: [(f"number {k}", k) for k in answer()], lambda: (1, 2), name="give"
+    )
+    assert (
+        exercise.judge(lambda: (1, 2, 3)).text
+        == "Exercise 7: not yet. Look at number 3: expected None, got 3."
+    )
 
 
 def test_a_slow_machine_still_knows_the_reference():
@@ -395,7 +456,9 @@ def test_a_slow_machine_still_knows_the_reference():
         yield "three", answer(3)
 
     exercise = small(observe, seconds=0.1)
-    assert exercise.judge(double).text.startswith("Exercise 7: stopped: it ran for more than 0.1 s.")
+    assert exercise.judge(double).text.startswith(
+        "Exercise 7: stopped: it ran for more than 0.1 s."
+    )
     exercise.seconds = 10
     assert exercise.judge(double).kind == "right"
 
@@ -428,17 +491,42 @@ def test_answers_of_every_kind():
     def by_hand():
         return [tf.constant([0, 1]), tf.constant([2, 3]), tf.constant([4])]
 
-    assert small(lambda a: [("steps", [a()(k) for k in range(3)])], Cosine).judge(Cosine).kind == "right"
-    assert small(lambda a: [("steps", [a()(k) for k in range(3)])], Cosine).judge(lambda: np.cos).kind == "right"
-    assert small(observe_model, network).judge(functional).kind == "right", "the same seed: the same first weights"
+    assert (
+        small(lambda a: [("steps", [a()(k) for k in range(3)])], Cosine).judge(Cosine).kind
+        == "right"
+    )
+    assert (
+        small(lambda a: [("steps", [a()(k) for k in range(3)])], Cosine)
+        .judge(lambda: np.cos)
+        .kind
+        == "right"
+    )
+    assert small(observe_model, network).judge(functional).kind == "right", (
+        "the same seed: the same first weights"
+    )
     assert small(lambda a: [("batches", list(a()))], numbers).judge(by_hand).kind == "right"
-    count = small(lambda a: [("your number", a)], 81_840, name="count", otherwise="count again, layer by layer.")
+    count = small(
+        lambda a: [("your number", a)],
+        81_840,
+        name="count",
+        otherwise="count again, layer by layer.",
+    )
     assert count.judge(81_840.0).kind == "right"
     assert count.judge(81_839).text == "Exercise 7: count again, layer by layer."
 
 
 def test_a_choice_is_explained():
-    exercise = quiz("00_test", 7, "Pick", "pick", "pick", "B", "Because.", {"A": "Not a.", "C": "Not c."}, ("x", "y"))
+    exercise = quiz(
+        "00_test",
+        7,
+        "Pick",
+        "pick",
+        "pick",
+        "B",
+        "Because.",
+        {"A": "Not a.", "C": "Not c."},
+        ("x", "y"),
+    )
     assert [exercise.judge(word).text for word in ("B", " b", "A", "c", "D", 3, None)] == [
         "Exercise 7: right. Because.",
         "Exercise 7: right. Because.",
@@ -540,7 +628,12 @@ def test_what_an_answer_prints_is_shown_apart(capsys):
         return 2 * numbers
 
     lines = said(capsys, small(), answer).splitlines()
-    assert lines == ["Exercise 7: right", "Your code printed:", *(f"  line {k}" for k in range(5)), "  ..."]
+    assert lines == [
+        "Exercise 7: right",
+        "Your code printed:",
+        *(f"  line {k}" for k in range(5)),
+        "  ...",
+    ]
 
 
 def test_changed_inputs_do_not_reach_the_next_check():
@@ -550,7 +643,10 @@ def test_changed_inputs_do_not_reach_the_next_check():
 
     exercise = small()
     text = exercise.judge(answer).text
-    assert text == "Exercise 7: not yet. Look at the numbers you were given: expected [1, 2, 3], got [2, 4, 6]."
+    assert text == (
+        "Exercise 7: not yet. Look at the numbers you were given: expected [1, 2, 3], got "
+        "[2, 4, 6]."
+    )
     assert exercise.judge(answer).text == text
     assert exercise.judge(double).kind == "right"
 
@@ -607,8 +703,12 @@ def test_seeds_and_switches_are_as_before(deterministic):
         assert config.is_op_determinism_enabled() is deterministic
         assert not tf.config.functions_run_eagerly()
         assert keras.config.dtype_policy().name == "float32"
-        number = [int(name.rpartition("_")[2]) for name in (before, keras.layers.Flatten().name)]
-        assert number[1] - number[0] == 1, "names of layers are counted on as if nothing had been"
+        number = [
+            int(name.rpartition("_")[2]) for name in (before, keras.layers.Flatten().name)
+        ]
+        assert number[1] - number[0] == 1, (
+            "names of layers are counted on as if nothing had been"
+        )
     finally:
         config.disable_op_determinism()
 
@@ -618,7 +718,9 @@ def test_random_answers_are_looked_at_from_the_same_seed():
         return float(tf.random.uniform(())) + np.random.rand() + random.random()
 
     assert (
-        small(reference=noise).judge(lambda n: float(tf.random.uniform(())) + np.random.rand() + random.random()).kind
+        small(reference=noise)
+        .judge(lambda n: float(tf.random.uniform(())) + np.random.rand() + random.random())
+        .kind
         == "right"
     )
 
@@ -648,7 +750,10 @@ def still_running() -> list[threading.Thread]:
 @pytest.mark.parametrize("answer", [forever, forever_and_deaf])
 def test_an_endless_loop_is_stopped(answer):
     began = time.monotonic()
-    words = "stopped: it ran for more than 0.5 s. Is there a loop that never ends? What should end it?"
+    words = (
+        "stopped: it ran for more than 0.5 s. Is there a loop that never ends? What should end "
+        "it?"
+    )
     assert small(seconds=0.5).judge(answer).text == f"Exercise 7: {words}"
     assert time.monotonic() - began < 20
     assert still_running() == []
@@ -664,12 +769,16 @@ def test_what_cannot_be_stopped_is_left_behind():
 
 def test_an_answer_gets_longer_where_other_programs_take_the_processor(monkeypatch):
     monkeypatch.setattr(sandbox.time, "process_time", lambda: 0.0)
-    assert small(seconds=0.5).judge(lambda numbers: time.sleep(0.7) or double(numbers)).kind == "right"
+    assert (
+        small(seconds=0.5).judge(lambda numbers: time.sleep(0.7) or double(numbers)).kind
+        == "right"
+    )
     assert "ran for more than 0.1 s" in small(seconds=0.1).judge(forever).text
 
 
 def test_stop_pressed_by_the_learner_stops_the_answer():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    # A shell's background jobs ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         threading.Timer(0.5, _thread.interrupt_main).start()
         with pytest.raises(KeyboardInterrupt):
@@ -688,7 +797,8 @@ from helpers.checking import engine, sandbox
 
 engine.MEMORY = 2**28
 
-def peak():  # in bytes; that of getrusage includes the parent's, up to the start of this process
+# In bytes; that of getrusage includes the parent's, up to the start of this process.
+def peak():
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
@@ -723,34 +833,52 @@ print("peak", peak() < 10 * 2**30)  # of the 80 asked for: a busy machine wakes 
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit on single allocations exists on Linux only")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a limit on single allocations exists on Linux only"
+)
 def test_huge_allocations_are_refused_and_the_process_lives():
-    result = subprocess.run([sys.executable, "-c", HUGE], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(
+        [sys.executable, "-c", HUGE], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     *lines, watched, peak = result.stdout.splitlines()
     assert len(lines) == 11
     for line in [*lines, watched]:
-        wanted = "Exercise 7: stopped: it asked for more than 0.25 GB of memory. Which shape is larger than you meant?"
+        wanted = (
+            "Exercise 7: stopped: it asked for more than 0.25 GB of memory. Which shape is "
+            "larger than you meant?"
+        )
         assert line.split(" | ")[1] == wanted, line
     assert peak == "peak True"
 
 
 def test_the_guards_hold_inside_a_notebooks_kernel():
     cells = [
-        "import sys; sys.path.insert(0, 'helpers/..')\nimport numpy as np\nfrom helpers.exercises import Exercise",
-        "def double(n): return n + n\n"
-        "exercise = Exercise('00_test', 7, 'D', 'd', double, lambda a: [('two', a(1))], ('a', 'b'), seconds=1)",
+        "import sys; sys.path.insert(0, 'helpers/..')\nimport numpy as np\nfrom "
+        "helpers.exercises import Exercise",
+        "def double(n): return n + n\nexercise = Exercise('00_test', 7, 'D', 'd', double, "
+        "lambda a: [('two', a(1))], ('a', 'b'), seconds=1)",
         "def loop(n):\n    while True:\n        n += 1\nexercise.check(loop)",
         "def broken(n):\n    m = n\n    return m / 0\nexercise.check(broken)",
         "def loud(n):\n    print('n is', n)\n    return 2 * n\nexercise.check(loud)",
         "def large(n): return np.ones(10**9)\nexercise.check(large)",
         "exercise.check(double)",
     ]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
-    texts = ["".join(o.text for o in cell.outputs if o.get("name") == "stdout") for cell in book.cells[2:]]
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells]
+    )
+    NotebookClient(
+        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
+    texts = [
+        "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+        for cell in book.cells[2:]
+    ]
     assert texts[0].startswith("Exercise 7: stopped: it ran for more than 1 s.")
-    assert texts[1] == "Exercise 7: ZeroDivisionError in line 3, `return m / 0`: division by zero\n"
+    assert (
+        texts[1]
+        == "Exercise 7: ZeroDivisionError in line 3, `return m / 0`: division by zero\n"
+    )
     assert texts[2] == "Exercise 7: right\nYour code printed:\n  n is 1\n"
     assert sys.platform != "linux" or "more than 1 GB" in texts[3]
     assert texts[4] == "Exercise 7: right\n"
@@ -777,7 +905,9 @@ def test_progress_is_kept_in_one_file_and_shown(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[1].split() == ["00_test", "7", "right", "1"]
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[1]", '{"00_test": 3}', '{"00_test": {"7": 3}}', "\x00"])
+@pytest.mark.parametrize(
+    "damaged", ["", "{", "[1]", '{"00_test": 3}', '{"00_test": {"7": 3}}', "\x00"]
+)
 def test_a_damaged_progress_file_is_begun_anew(damaged, tmp_path, capsys):
     (tmp_path / "exercises.json").write_text(damaged)
     exercises.progress()
@@ -792,7 +922,11 @@ def test_a_failing_disk_does_not_disturb_a_check(fails, tmp_path, monkeypatch, c
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path / "file"))
     else:
-        monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+        monkeypatch.setattr(
+            Path,
+            "write_text",
+            lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")),
+        )
     assert said(capsys, small(), double) == "Exercise 7: right\n"
     small().hint()
     exercises.progress()

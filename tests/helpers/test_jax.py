@@ -1,7 +1,7 @@
 """Keras on JAX: the recipe of docs/tpu.md is run as it stands there, on a CPU split into two devices.
 
-The backend is chosen when Keras is imported, so everything under JAX runs in a process of its own; here its findings
-are judged, and the model it saved is opened under TensorFlow.
+The backend is chosen when Keras is imported, so everything under JAX runs in a process of its
+own; here its findings are judged, and the model it saved is opened under TensorFlow.
 """
 
 import json
@@ -117,7 +117,13 @@ def folder(tmp_path_factory) -> Path:
     (recipe,) = re.findall(r"(?ms)^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"))
     code = recipe + PROBES
     (folder / "printed.txt").write_text(
-        run_python(code, folder, COURSE_PROFILE="quick", COURSE_DATA=str(folder / "data"), XLA_FLAGS=TWO_DEVICES)
+        run_python(
+            code,
+            folder,
+            COURSE_PROFILE="quick",
+            COURSE_DATA=str(folder / "data"),
+            XLA_FLAGS=TWO_DEVICES,
+        )
     )
     return folder
 
@@ -155,7 +161,9 @@ def test_the_rate_is_the_schedules_in_every_step(found):
 
 def test_batches_that_cannot_be_cut_are_judged_but_not_trained_on(found):
     assert found["score of uneven batches"] == found["score"]
-    assert found["uneven batch"].endswith("Error"), "the batches of fit are cut into one part for each device"
+    assert found["uneven batch"].endswith("Error"), (
+        "the batches of fit are cut into one part for each device"
+    )
 
 
 def test_batch_normalisation_keeps_its_statistics(found):
@@ -179,7 +187,9 @@ def test_tensorflow_opens_the_model_and_gives_the_same_answers(found, folder):
     assert isinstance(rate, schedules.WarmupCosine)
     answers = np.load(folder / "answers.npz")
     logits = model.predict(answers["images"], verbose=0)
-    assert (logits.argmax(axis=1) == answers["logits"].argmax(axis=1)).mean() >= 7 / 8  # bfloat16 may tip a close one
+    assert (
+        logits.argmax(axis=1) == answers["logits"].argmax(axis=1)
+    ).mean() >= 7 / 8  # bfloat16 may tip a close one
     np.testing.assert_allclose(logits, answers["logits"], atol=0.05)
 
 

@@ -42,7 +42,9 @@ def same(ours, theirs):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs):
         assert a.dtype == b.dtype
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
+        )
 
 
 # --- dense ------------------------------------------------------------------------------------------------------------
@@ -59,7 +61,11 @@ def test_dense_equals_keras_bit_for_bit_under_the_same_weights(shape, options):
     same(outputs_and_gradients(ours, x), outputs_and_gradients(theirs, x))
     assert ours.compute_dtype == theirs.compute_dtype
     assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
-    assert ours.compute_output_shape(shape) == tuple(ours(x).shape) == (*shape[:-1], options["units"])
+    assert (
+        ours.compute_output_shape(shape)
+        == tuple(ours(x).shape)
+        == (*shape[:-1], options["units"])
+    )
 
 
 def test_the_same_seed_draws_the_same_weights_and_trains_to_the_same_ones():
@@ -70,8 +76,19 @@ def test_the_same_seed_draws_the_same_weights_and_trains_to_the_same_ones():
         model = keras.Sequential(
             [
                 keras.Input((5,)),
-                dense(8, "relu", kernel_regularizer="l2", bias_regularizer="l1", kernel_constraint="max_norm"),
-                dense(1, activity_regularizer="l2", kernel_initializer="he_normal", bias_constraint="non_neg"),
+                dense(
+                    8,
+                    "relu",
+                    kernel_regularizer="l2",
+                    bias_regularizer="l1",
+                    kernel_constraint="max_norm",
+                ),
+                dense(
+                    1,
+                    activity_regularizer="l2",
+                    kernel_initializer="he_normal",
+                    bias_constraint="non_neg",
+                ),
             ]
         )
         first = model.get_weights()
@@ -103,7 +120,9 @@ def test_whole_numbers_go_in_as_they_do_with_keras():
     same([ours(x)], [theirs(x)])
 
 
-@pytest.mark.parametrize(("units", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("units", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError)]
+)
 def test_dense_refuses_units_that_are_no_size(units, error):
     with pytest.raises(error, match="units is"):
         CustomDense(units)
@@ -142,9 +161,17 @@ def test_a_config_holds_all_that_was_asked_for(options, name, trainable):
     layer = CustomDense(**asked, name=name, trainable=trainable)
     again = CustomDense.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
-    assert (again.name, again.trainable, again.dtype_policy.name) == (name, trainable, options["dtype"])
+    assert (again.name, again.trainable, again.dtype_policy.name) == (
+        name,
+        trainable,
+        options["dtype"],
+    )
     assert again.activation is squashed
-    for part in [key for key in asked if key.endswith(("regularizer", "constraint", "kernel_initializer"))]:
+    for part in [
+        key
+        for key in asked
+        if key.endswith(("regularizer", "constraint", "kernel_initializer"))
+    ]:
         assert type(getattr(again, part)) is type(asked[part]), part
         assert getattr(again, part).get_config() == asked[part].get_config(), part
     again.build((None, 3)), layer.build((None, 3))
@@ -161,11 +188,15 @@ def test_a_config_holds_all_that_was_asked_for(options, name, trainable):
     seed=st.integers(0, 2**31 - 1),
     dtype=st.sampled_from(["float32", "mixed_float16"]),
 )
-def test_noise_equals_keras_with_the_same_seed_and_is_off_outside_training(shape, stddev, seed, dtype):
+def test_noise_equals_keras_with_the_same_seed_and_is_off_outside_training(
+    shape, stddev, seed, dtype
+):
     x = numbers(shape)
     ours = CustomGaussianNoise(stddev, seed, dtype=dtype)
     theirs = keras.layers.GaussianNoise(stddev, seed, dtype=dtype)
-    for _ in range(2):  # the second call draws anew, and so does the second call of Keras' layer
+    for _ in range(
+        2
+    ):  # the second call draws anew, and so does the second call of Keras' layer
         same([ours(x, training=True)], [theirs(x, training=True)])
     quiet = ours(x, training=False)
     same([quiet, ours(x)], [theirs(x, training=False), quiet])
@@ -197,7 +228,9 @@ def test_noise_acts_in_fit_and_not_in_predict():
     assert model.fit(x, x, verbose=0).history["loss"][0] == pytest.approx(1.0, abs=0.3)
 
 
-@pytest.mark.parametrize(("stddev", "error"), [(-0.1, ValueError), (float("nan"), ValueError), ("much", TypeError)])
+@pytest.mark.parametrize(
+    ("stddev", "error"), [(-0.1, ValueError), (float("nan"), ValueError), ("much", TypeError)]
+)
 def test_noise_refuses_a_size_that_is_none(stddev, error):
     with pytest.raises(error, match="stddev must be"):
         CustomGaussianNoise(stddev)
@@ -217,7 +250,10 @@ def masked_mean(dense, noise):
 
 def test_masks_are_passed_on():
     tokens = np.array([[3, 1, 0, 0], [2, 5, 7, 0]])
-    ours, theirs = masked_mean(CustomDense, CustomGaussianNoise), masked_mean(*(theirs for _, theirs in LAYERS))
+    ours, theirs = (
+        masked_mean(CustomDense, CustomGaussianNoise),
+        masked_mean(*(theirs for _, theirs in LAYERS)),
+    )
     for training in (False, True):
         same([ours(tokens, training=training)], [theirs(tokens, training=training)])
     np.testing.assert_allclose(ours(tokens)[0], ours(tokens[:1, :2])[0], rtol=1e-6)
@@ -237,7 +273,9 @@ def test_a_saved_model_is_loaded_in_safe_mode_and_goes_on_alike(tmp_path, dtype)
     same(again.get_weights(), model.get_weights())
     assert again.get_layer("hidden").dtype_policy.name == dtype
     assert (again.layers[1].stddev, again.layers[1].seed) == (0.2, 9)
-    assert [one.get_config() for one in again.layers] == [one.get_config() for one in model.layers]
+    assert [one.get_config() for one in again.layers] == [
+        one.get_config() for one in model.layers
+    ]
 
 
 ON_JAX = """
@@ -264,6 +302,10 @@ def test_layers_and_losses_run_on_another_backend_of_keras():
     pytest.importorskip("jax", reason="JAX is not installed; the course runs without it")
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     result = subprocess.run(
-        [sys.executable, "-c", ON_JAX], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", ON_JAX],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -49,7 +49,9 @@ def tiny(weights=None, **options):
 
 def give_batch_norm_statistics(base, images):
     """Without statistics a deep network of random weights shrinks every image to nothing."""
-    norms = [layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [
+        layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     for layer in norms:
         layer.momentum, layer.trainable = 0.0, True
     base(images, training=True)
@@ -67,7 +69,9 @@ def fit(model, steps=2):
 
 def test_dense_classifier_has_the_notes_parameters():
     model = models.dense_classifier()
-    assert model.count_params() == (784 * 100 + 100) + (100 * 30 + 30) + (30 * 10 + 10) == 81_840
+    assert (
+        model.count_params() == (784 * 100 + 100) + (100 * 30 + 30) + (30 * 10 + 10) == 81_840
+    )
     assert model.output_shape == (None, 10)
 
 
@@ -83,18 +87,30 @@ def test_small_cnn_takes_sides_that_differ():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda **k: models.dense_classifier(4, (16, 16, 3), **k), lambda **k: models.small_cnn(4, 16, **k)]
+    "build",
+    [
+        lambda **k: models.dense_classifier(4, (16, 16, 3), **k),
+        lambda **k: models.small_cnn(4, 16, **k),
+    ],
 )
 def test_images_in_0_to_255_are_scaled_inside(build):
     model = build()
     images = photos(size=16)
-    rescaled = keras.Model(model.input, model.get_layer("rescaling").output)(images.astype("float32"))
+    rescaled = keras.Model(model.input, model.get_layer("rescaling").output)(
+        images.astype("float32")
+    )
     np.testing.assert_allclose(rescaled, images / 255.0, rtol=1e-6)
-    np.testing.assert_allclose(model.predict(images, verbose=0), model(images.astype("float32")), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), model(images.astype("float32")), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
-    "build", [lambda **k: models.dense_classifier(4, (16, 16, 3), **k), lambda **k: models.small_cnn(4, 16, **k)]
+    "build",
+    [
+        lambda **k: models.dense_classifier(4, (16, 16, 3), **k),
+        lambda **k: models.small_cnn(4, 16, **k),
+    ],
 )
 def test_probabilities_are_the_softmax_of_the_logits(build):
     images = photos(size=16)
@@ -116,7 +132,9 @@ def test_augmentation_inside_acts_in_training_only():
 
 def test_dropout_is_there_only_when_asked_for():
     assert models.small_cnn(3, 16, dropout=0.3).get_layer("dropout").rate == 0.3
-    assert not any(isinstance(layer, keras.layers.Dropout) for layer in models.small_cnn(3, 16).layers)
+    assert not any(
+        isinstance(layer, keras.layers.Dropout) for layer in models.small_cnn(3, 16).layers
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,15 +163,21 @@ def test_preprocessing_is_the_backbones_own(backbone, tmp_path, monkeypatch):
     """With a backbone that does nothing, what it was given comes out: preprocess_input of the uint8 images."""
 
     def identity(input_shape, **_):
-        return keras.Sequential([keras.Input(input_shape), keras.layers.Identity()], name="nothing")
+        return keras.Sequential(
+            [keras.Input(input_shape), keras.layers.Identity()], name="nothing"
+        )
 
     monkeypatch.setattr(keras.applications, backbone, identity)
     model = models.transfer_classifier(backbone, 3, 32, weights=None)
     model.save(tmp_path / "model.keras")
     images = photos()
-    expected = import_module(f"keras.applications.{MODULES[backbone]}").preprocess_input(images.astype("float32"))
+    expected = import_module(f"keras.applications.{MODULES[backbone]}").preprocess_input(
+        images.astype("float32")
+    )
     for candidate in (model, keras.models.load_model(tmp_path / "model.keras", safe_mode=True)):
-        given = keras.Model(candidate.input, candidate.get_layer("pool").input).predict(images, verbose=0)
+        given = keras.Model(candidate.input, candidate.get_layer("pool").input).predict(
+            images, verbose=0
+        )
         np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -163,15 +187,22 @@ def test_real_backbones_are_frozen_inside_and_reload_as_they_were(backbone, tmp_
     base = backbone_of(model)
     assert not base.trainable_weights
     images = photos()
-    preprocessed = import_module(f"keras.applications.{MODULES[backbone]}").preprocess_input(images.astype("float32"))
+    preprocessed = import_module(f"keras.applications.{MODULES[backbone]}").preprocess_input(
+        images.astype("float32")
+    )
     give_batch_norm_statistics(base, preprocessed)
     models.unfreeze(model, last=5)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert [w.path for w in loaded.trainable_weights] == [w.path for w in model.trainable_weights]
-    features = keras.Model(loaded.input, loaded.get_layer("pool").input)(images.astype("float32"), training=True)
+    assert [w.path for w in loaded.trainable_weights] == [
+        w.path for w in model.trainable_weights
+    ]
+    features = keras.Model(loaded.input, loaded.get_layer("pool").input)(
+        images.astype("float32"), training=True
+    )
     expected = np.asarray(base(preprocessed, training=False))
-    # Deep random networks magnify rounding, so alike, not equal; another preprocessing gives 0.8 at most.
+    # Deep random networks magnify rounding, so alike, not equal; another preprocessing gives
+    # 0.8 at most.
     assert np.corrcoef(np.ravel(features), expected.ravel())[0, 1] > 0.98
 
 
@@ -179,7 +210,9 @@ def test_bundled_backbone_does_its_own_preprocessing():
     model = tiny()
     images = photos(2)
     features = keras.Model(model.input, model.get_layer("pool").input)(images)
-    np.testing.assert_allclose(features, backbone_of(model)(images.astype("float32")), rtol=1e-5)
+    np.testing.assert_allclose(
+        features, backbone_of(model)(images.astype("float32")), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,10 +251,17 @@ def test_dropout_of_the_head_can_be_chosen():
 def test_mixed_precision_ends_in_float32():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        for model in (tiny(), tiny(logits=False), models.small_cnn(3, 16), models.dense_classifier(3)):
+        for model in (
+            tiny(),
+            tiny(logits=False),
+            models.small_cnn(3, 16),
+            models.dense_classifier(3),
+        ):
             assert model.compute_dtype == "float16"
             assert model.output.dtype == "float32"
-            outputs = model.predict(np.full((2, *model.input_shape[1:]), 255, "uint8"), verbose=0)
+            outputs = model.predict(
+                np.full((2, *model.input_shape[1:]), 255, "uint8"), verbose=0
+            )
             assert outputs.dtype == np.float32
             assert np.isfinite(outputs).all()
     finally:
@@ -233,7 +273,10 @@ def test_mixed_precision_ends_in_float32():
 
 def test_frozen_backbone_does_not_change_in_fit():
     model = tiny()
-    before, head_before = [w.numpy() for w in backbone_of(model).weights], model.get_layer("logits").kernel.numpy()
+    before, head_before = (
+        [w.numpy() for w in backbone_of(model).weights],
+        model.get_layer("logits").kernel.numpy(),
+    )
     fit(model)
     for old, new in zip(before, backbone_of(model).weights, strict=True):
         np.testing.assert_array_equal(old, new)
@@ -252,7 +295,9 @@ def test_unfrozen_layers_learn_and_batch_norm_stays(reloaded, tmp_path):
     fit(model)
     for old, new in zip(statistics_before, statistics(model), strict=True):
         np.testing.assert_array_equal(old, new)
-    changed = {path for path, old in before.items() if not np.array_equal(old, kernels(model)[path])}
+    changed = {
+        path for path, old in before.items() if not np.array_equal(old, kernels(model)[path])
+    }
     expected = {path for path in before if path.split("/")[-2] in last and "_bn" not in path}
     assert expected
     assert changed == expected
@@ -262,7 +307,8 @@ def test_training_mode_does_not_reach_the_backbones_batch_norm():
     model = tiny(dropout=0.0)
     models.unfreeze(model)
     images = photos().astype("float32")
-    inference = model(images, training=False)  # first: a pass in training mode would move the statistics to match
+    # First: a pass in training mode would move the statistics to match.
+    inference = model(images, training=False)
     np.testing.assert_array_equal(model(images, training=True), inference)
 
 
@@ -286,7 +332,11 @@ def test_unfreeze_counts_layers_fractions_and_parameters():
     }.items():
         assert models.unfreeze(model, last) == size(base.layers[total - layers :])
         trained = {weight.path for weight in base.trainable_weights}
-        learning = [layer for layer in base.layers if any(weight.path in trained for weight in layer.weights)]
+        learning = [
+            layer
+            for layer in base.layers
+            if any(weight.path in trained for weight in layer.weights)
+        ]
         assert size(learning) == size(base.layers[total - layers :])
     assert size(base.layers[-9:]) > 0
     assert not base.trainable_weights
@@ -319,7 +369,10 @@ def test_unfreeze_wants_a_backbone():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"backbone": "VGG19"}, "'bundled', 'MobileNetV2', 'MobileNetV3Small', 'VGG16', 'ResNet50', 'DenseNet121'"),
+        (
+            {"backbone": "VGG19"},
+            "'bundled', 'MobileNetV2', 'MobileNetV3Small', 'VGG16', 'ResNet50', 'DenseNet121'",
+        ),
         ({"num_classes": 1}, "num_classes must be finite, at least 2"),
         ({"image_size": 31}, "32 pixels or more"),
         ({"head": "dense"}, "'pool', 'pool-dense-dense'"),
@@ -332,7 +385,13 @@ def test_unfreeze_wants_a_backbone():
     ],
 )
 def test_transfer_classifier_refuses_what_it_cannot_build(options, words):
-    arguments = {"backbone": "MobileNetV2", "num_classes": 5, "image_size": 32, "weights": None, **options}
+    arguments = {
+        "backbone": "MobileNetV2",
+        "num_classes": 5,
+        "image_size": 32,
+        "weights": None,
+        **options,
+    }
     with pytest.raises(ValueError, match=words):
         models.transfer_classifier(**arguments)
 
@@ -341,7 +400,9 @@ def test_weights_from_a_path_are_loaded(tmp_path):
     original = backbone_of(tiny())
     original.save_weights(tmp_path / "w.weights.h5")
     keras.utils.set_random_seed(2)
-    loaded = backbone_of(models.transfer_classifier("bundled", 3, 32, weights=tmp_path / "w.weights.h5"))
+    loaded = backbone_of(
+        models.transfer_classifier("bundled", 3, 32, weights=tmp_path / "w.weights.h5")
+    )
     for old, new in zip(original.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -349,7 +410,9 @@ def test_weights_from_a_path_are_loaded(tmp_path):
 def test_weights_that_do_not_fit_are_named(tmp_path):
     backbone_of(tiny()).save_weights(tmp_path / "w.weights.h5")
     (tmp_path / "torn.weights.h5").write_bytes((tmp_path / "w.weights.h5").read_bytes()[:5000])
-    with pytest.raises(ValueError, match=r"w\.weights\.h5 does not hold the weights of MobileNetV2"):
+    with pytest.raises(
+        ValueError, match=r"w\.weights\.h5 does not hold the weights of MobileNetV2"
+    ):
         models.transfer_classifier("MobileNetV2", 3, 32, weights=tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match=r"torn\.weights\.h5 does not hold"):
         models.transfer_classifier("bundled", 3, 32, weights=tmp_path / "torn.weights.h5")
@@ -385,7 +448,9 @@ def test_a_site_that_never_answers_does_not_hang(site, monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        monkeypatch.setattr(models, "WEIGHTS_SITE", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(
+            models, "WEIGHTS_SITE", f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
         monkeypatch.setattr(models, "PATIENCE", 1.0)
         started = time.perf_counter()
         with pytest.raises(ConnectionError, match="Go online"):
@@ -418,13 +483,17 @@ def test_a_download_that_stalls_ends_in_an_error_and_leaves_nothing(site, monkey
 
 
 @pytest.mark.parametrize("attached", [False, True])
-def test_weights_of_another_size_do_cached_or_attached_on_kaggle(site, monkeypatch, tmp_path, attached):
+def test_weights_of_another_size_do_cached_or_attached_on_kaggle(
+    site, monkeypatch, tmp_path, attached
+):
     """With only the 224 pixel file at hand, 160 pixels use it and ask no one."""
     if attached:
         monkeypatch.setenv("COURSE_KAGGLE_INPUT", str(tmp_path / "input"))
         site = tmp_path / "input" / "datasets" / "somebody" / "weights"
     keras.utils.set_random_seed(3)
-    original = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35)
+    original = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35
+    )
     site.mkdir(parents=True)
     original.save(site / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5")
     model = models.transfer_classifier("MobileNetV2", 5, 160, alpha=0.35)

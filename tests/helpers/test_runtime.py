@@ -15,13 +15,19 @@ def run_python(code: str, **environment: str) -> str:
     import os
 
     result = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-@pytest.mark.parametrize(("value", "expected"), [("quick", "quick"), (" FULL ", "full"), ("", "quick")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("quick", "quick"), (" FULL ", "full"), ("", "quick")]
+)
 def test_profile_follows_the_environment(monkeypatch, value, expected):
     monkeypatch.setenv("COURSE_PROFILE", value)
     assert runtime.profile() == expected
@@ -95,7 +101,8 @@ def test_start_says_how_the_notebook_runs(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "expected"), [([], False), ([(7, 5)], True), ([(6, 0)], False), ([(8, 0), (6, 1)], False)]
+    ("capabilities", "expected"),
+    [([], False), ([(7, 5)], True), ([(6, 0)], False), ([(8, 0), (6, 1)], False)],
 )
 def test_mixed_precision_needs_tensor_cores_on_every_gpu(monkeypatch, capabilities, expected):
     import tensorflow as tf
@@ -125,7 +132,9 @@ def test_gpu_memory_growth_is_asked_for_once_and_tolerates_a_second_setup(monkey
 
     asked = []
     monkeypatch.setattr(runtime, "gpus", lambda: ["GPU:0", "GPU:1"])
-    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: asked.append((gpu, on)))
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda gpu, on: asked.append((gpu, on))
+    )
     runtime.grow_gpu_memory()
     assert asked == [("GPU:0", True), ("GPU:1", True)]
 
@@ -163,7 +172,12 @@ def test_tf_config_says_how_many_processes_there_are(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert runtime.cluster_size() == 1
     one, two = ["a:1"], ["a:1", "b:1"]
-    for cluster, size in (({}, 1), ({"worker": one}, 1), ({"worker": two}, 2), ({"chief": one, "worker": two}, 3)):
+    for cluster, size in (
+        ({}, 1),
+        ({"worker": one}, 1),
+        ({"worker": two}, 2),
+        ({"chief": one, "worker": two}, 3),
+    ):
         task = {"type": "worker", "index": 0}
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
         assert runtime.cluster_size() == size
@@ -228,10 +242,15 @@ def test_output_folder_in_a_read_only_checkout_moves_elsewhere(monkeypatch, tmp_
 
 def test_start_leaves_stderr_empty_and_working():
     code = "from helpers import runtime; runtime.start(); import os; os.write(2, b'mine')"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stderr == "mine"
 
 
 def test_import_is_cheap():
-    out = run_python("import sys, helpers, helpers.runtime; print('tensorflow' in sys.modules, 'keras' in sys.modules)")
+    out = run_python(
+        "import sys, helpers, helpers.runtime; print('tensorflow' in sys.modules, 'keras' in "
+        "sys.modules)"
+    )
     assert out.strip() == "False False"

@@ -7,7 +7,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.schedules import RampSustainDecay, RecordLearningRate, WarmupCosine, per_epoch, sample
+from helpers.schedules import (
+    RampSustainDecay,
+    RecordLearningRate,
+    WarmupCosine,
+    per_epoch,
+    sample,
+)
 
 NOTES = [  # start, min, max, ramp-up, sustain, decay: as tried in the notes
     (0.1, 0.001, 0.05, 3, 0, 0.8),
@@ -35,7 +41,12 @@ def ramp_sustain_decay(start, low, high, ramp, sustain, decay):
 def small_fit(rate, callbacks=(), epochs=1, model=None, **options):
     """Five steps an epoch of a one-weight model."""
     if model is None:
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        model = keras.Sequential(
+            [
+                keras.Input((1,)),
+                keras.layers.Dense(1, use_bias=False, kernel_initializer="ones"),
+            ]
+        )
         model.compile(keras.optimizers.SGD(rate), "mse", **options)
     data = tf.data.Dataset.from_tensors((tf.ones([4, 1]), tf.zeros([4, 1]))).repeat(5)
     model.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=list(callbacks))
@@ -47,7 +58,9 @@ def test_warmup_cosine_is_the_one_of_keras(warmup):
     decay = 100 * STEPS_PER_EPOCH
     ours = WarmupCosine(0.001, warmup, decay)
     if warmup:
-        theirs = keras.optimizers.schedules.CosineDecay(0.0, decay, warmup_target=0.001, warmup_steps=warmup)
+        theirs = keras.optimizers.schedules.CosineDecay(
+            0.0, decay, warmup_target=0.001, warmup_steps=warmup
+        )
     else:
         theirs = keras.optimizers.schedules.CosineDecay(0.001, decay)
     steps = [
@@ -69,10 +82,18 @@ def test_warmup_cosine_is_the_one_of_keras(warmup):
 def test_warmup_cosine_is_the_formula_of_the_notes_until_its_end():
     warmup, decay = 3 * STEPS_PER_EPOCH, 100 * STEPS_PER_EPOCH
     steps = np.arange(0, warmup + decay + 1, 97)
-    formula = np.where(steps < warmup, 0.001 / warmup * steps, 0.0005 * (1 + np.cos(np.pi * (steps - warmup) / decay)))
-    np.testing.assert_allclose(sample(WarmupCosine(0.001, warmup, decay), steps), formula, atol=2e-9)
+    formula = np.where(
+        steps < warmup,
+        0.001 / warmup * steps,
+        0.0005 * (1 + np.cos(np.pi * (steps - warmup) / decay)),
+    )
+    np.testing.assert_allclose(
+        sample(WarmupCosine(0.001, warmup, decay), steps), formula, atol=2e-9
+    )
     # Afterwards the formula climbs again; a schedule must not.
-    later = sample(WarmupCosine(0.001, warmup, decay), [warmup + decay, warmup + 2 * decay, 10**9])
+    later = sample(
+        WarmupCosine(0.001, warmup, decay), [warmup + decay, warmup + 2 * decay, 10**9]
+    )
     assert later.tolist() == [0, 0, 0]
 
 
@@ -81,7 +102,9 @@ def test_ramp_sustain_decay_is_the_formula_of_the_notes(setting):
     schedule = ramp_sustain_decay(*setting)
     expected = [by_formula(epoch, *setting) for epoch in range(50)]
     np.testing.assert_allclose(sample(schedule, 50), expected, rtol=1e-5)
-    np.testing.assert_allclose([per_epoch(schedule)(epoch) for epoch in range(50)], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        [per_epoch(schedule)(epoch) for epoch in range(50)], expected, rtol=1e-5
+    )
 
 
 def test_the_same_curve_per_epoch_and_per_step():
@@ -93,7 +116,9 @@ def test_the_same_curve_per_epoch_and_per_step():
 
 def test_the_joins_of_ramp_sustain_decay():
     schedule = RampSustainDecay(0.0, 1.0, 0.1, 4, 3, 0.5)
-    np.testing.assert_allclose(sample(schedule, 10), [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0.55, 0.325], rtol=1e-6)
+    np.testing.assert_allclose(
+        sample(schedule, 10), [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0.55, 0.325], rtol=1e-6
+    )
     assert float(schedule(10_000)) == np.float32(0.1)
 
 
@@ -111,7 +136,9 @@ def test_warmup_cosine_never_jumps_nor_turns_negative(max_lr, warmup, decay):
     assert (values >= 0).all()
     assert values.max() <= max_lr * (1 + 1e-6)
     slope = max_lr * max(1 / max(warmup, 1), np.pi / 2 / decay)
-    assert (np.abs(np.diff(values)) <= slope * np.diff(steps) * (1 + 1e-4) + max_lr * 1e-6).all()
+    assert (
+        np.abs(np.diff(values)) <= slope * np.diff(steps) * (1 + 1e-4) + max_lr * 1e-6
+    ).all()
     assert float(schedule(warmup)) == pytest.approx(max_lr)
     assert float(schedule(warmup + decay)) == 0
 
@@ -126,7 +153,9 @@ def test_warmup_cosine_never_jumps_nor_turns_negative(max_lr, warmup, decay):
     decay=st.floats(0.01, 1),
     every=st.integers(1, 500),
 )
-def test_ramp_sustain_decay_never_jumps_nor_leaves_its_range(start, max_lr, low, ramp, sustain, decay, every):
+def test_ramp_sustain_decay_never_jumps_nor_leaves_its_range(
+    start, max_lr, low, ramp, sustain, decay, every
+):
     schedule = RampSustainDecay(start, max_lr, low * max_lr, ramp, sustain, decay, every)
     joins = [0, ramp, ramp + sustain, ramp + sustain + 40 * every]
     steps = np.unique([s for join in joins for s in range(max(join - 3, 0), join + 4)])
@@ -139,12 +168,21 @@ def test_ramp_sustain_decay_never_jumps_nor_leaves_its_range(start, max_lr, low,
     assert float(schedule(ramp + sustain)) == pytest.approx(max_lr)
 
 
-@pytest.mark.parametrize("schedule", [WarmupCosine(0.1, 10, 40), RampSustainDecay(0.01, 0.1, 0.001, 6, 4, 0.7)])
+@pytest.mark.parametrize(
+    "schedule", [WarmupCosine(0.1, 10, 40), RampSustainDecay(0.01, 0.1, 0.001, 6, 4, 0.7)]
+)
 def test_any_numeric_step(schedule):
     expected = float(sample(schedule, [7])[0])
     kinds = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
     kinds += ["float16", "bfloat16", "float32", "float64"]
-    steps = [7, 7.0, np.int64(7), np.float32(7), tf.Variable(7, dtype=tf.int64), keras.Variable(7, dtype="int64")]
+    steps = [
+        7,
+        7.0,
+        np.int64(7),
+        np.float32(7),
+        tf.Variable(7, dtype=tf.int64),
+        keras.Variable(7, dtype="int64"),
+    ]
     for step in [*steps, *(tf.cast(7, kind) for kind in kinds)]:
         rate = schedule(step)
         assert keras.backend.standardize_dtype(rate.dtype) == "float32"
@@ -171,7 +209,12 @@ def test_whole_steps_stay_exact_however_many():
 
 
 @pytest.mark.parametrize(
-    "schedule", [WarmupCosine(0.1, 4, 9), WarmupCosine(1, 0, 9), RampSustainDecay(0.1, 0.05, 0.001, 3, 1, 0.8, 2)]
+    "schedule",
+    [
+        WarmupCosine(0.1, 4, 9),
+        WarmupCosine(1, 0, 9),
+        RampSustainDecay(0.1, 0.05, 0.001, 3, 1, 0.8, 2),
+    ],
 )
 def test_config_is_plain_numbers_and_rebuilds_the_schedule(schedule):
     config = schedule.get_config()
@@ -181,7 +224,9 @@ def test_config_is_plain_numbers_and_rebuilds_the_schedule(schedule):
     assert np.array_equal(sample(again, 20), sample(schedule, 20))
 
 
-@pytest.mark.parametrize("schedule", [WarmupCosine(0.1, 4, 9), RampSustainDecay(0.01, 0.1, 0.001, 3, 2, 0.8)])
+@pytest.mark.parametrize(
+    "schedule", [WarmupCosine(0.1, 4, 9), RampSustainDecay(0.01, 0.1, 0.001, 3, 2, 0.8)]
+)
 def test_a_saved_model_goes_on_at_the_right_step(schedule, tmp_path):
     record, whole, half = RecordLearningRate(), [], []
     small_fit(schedule, [record], epochs=2)
@@ -233,7 +278,9 @@ def test_a_per_epoch_function_ignores_the_current_rate():
 
 
 def test_sample_takes_any_schedule():
-    staircase = keras.optimizers.schedules.ExponentialDecay(1e-4, STEPS_PER_EPOCH * 30, 0.1, staircase=True)
+    staircase = keras.optimizers.schedules.ExponentialDecay(
+        1e-4, STEPS_PER_EPOCH * 30, 0.1, staircase=True
+    )
     steps = [0, STEPS_PER_EPOCH * 30 - 1, STEPS_PER_EPOCH * 30, STEPS_PER_EPOCH * 60]
     np.testing.assert_allclose(sample(staircase, steps), [1e-4, 1e-4, 1e-5, 1e-6], rtol=1e-5)
     np.testing.assert_allclose(sample(lambda step: step / 2, 4), [0, 0.5, 1, 1.5])

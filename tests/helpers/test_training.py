@@ -30,7 +30,9 @@ class Stub(keras.Model):
 def dataset(outputs, labels, batch_size=2):
     """Images whose first pixels are `outputs`, so that `Stub` predicts just these."""
     outputs = np.asarray(outputs, "float32")
-    return tf.data.Dataset.from_tensor_slices((outputs[:, None, :, None], labels)).batch(batch_size)
+    return tf.data.Dataset.from_tensor_slices((outputs[:, None, :, None], labels)).batch(
+        batch_size
+    )
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -44,7 +46,9 @@ def test_f1_per_class_by_hand():
 
 def test_class_without_photos_and_predictions_is_left_out():
     assert training.macro_f1(LABELS, GUESSES, 5) == training.macro_f1(LABELS, GUESSES, 3)
-    np.testing.assert_array_equal(np.isnan(training.f1_per_class(LABELS, GUESSES, 5)), [False] * 3 + [True] * 2)
+    np.testing.assert_array_equal(
+        np.isnan(training.f1_per_class(LABELS, GUESSES, 5)), [False] * 3 + [True] * 2
+    )
 
 
 def test_class_that_is_never_predicted_counts_zero():
@@ -57,7 +61,8 @@ def test_class_that_is_only_predicted_counts_zero():
 
 def test_confusion_has_truth_in_rows():
     np.testing.assert_array_equal(
-        training.confusion(LABELS, GUESSES, 4), [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0] * 4]
+        training.confusion(LABELS, GUESSES, 4),
+        [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0] * 4],
     )
 
 
@@ -74,7 +79,9 @@ def test_scores_agree_with_their_definitions(pairs):
     assert training.macro_f1(labels, guesses, 4) == pytest.approx(by_hand.mean())
 
 
-@pytest.mark.parametrize("score", [training.macro_f1, training.f1_per_class, training.confusion])
+@pytest.mark.parametrize(
+    "score", [training.macro_f1, training.f1_per_class, training.confusion]
+)
 @pytest.mark.parametrize(
     ("labels", "guesses", "words"),
     [
@@ -93,7 +100,13 @@ def test_scores_refuse_what_are_no_classes(score, labels, guesses, words):
 
 # --- evaluate and predict ---------------------------------------------------------------------------------------------
 
-PROBABILITIES = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]]
+PROBABILITIES = [
+    [0.7, 0.2, 0.1],
+    [0.1, 0.8, 0.1],
+    [0.05, 0.05, 0.9],
+    [0.3, 0.3, 0.4],
+    [0.6, 0.3, 0.1],
+]
 TRUTH = [0, 0, 1, 2, 1]
 
 
@@ -120,7 +133,9 @@ def test_logits_go_through_a_softmax():
 
 def test_one_hot_labels_are_the_same():
     one_hot = np.eye(3, dtype="float32")[TRUTH]
-    np.testing.assert_array_equal(training.evaluate(Stub(3), dataset(PROBABILITIES, one_hot)).labels, TRUTH)
+    np.testing.assert_array_equal(
+        training.evaluate(Stub(3), dataset(PROBABILITIES, one_hot)).labels, TRUTH
+    )
 
 
 def test_a_shuffled_dataset_keeps_labels_with_their_images():
@@ -141,7 +156,9 @@ def test_mirror_takes_the_mean_of_two_looks():
     np.testing.assert_allclose(both, (plain + mirrored) / 2, atol=1e-6)
     assert both.dtype == np.float32
     assert labels.tolist() == [0, 1, 2, 0, 1]
-    np.testing.assert_array_equal(training.evaluate(model, dataset, mirror=True).probabilities, both)
+    np.testing.assert_array_equal(
+        training.evaluate(model, dataset, mirror=True).probabilities, both
+    )
 
 
 def test_predict_keeps_the_ids_of_test_images():
@@ -158,7 +175,10 @@ def test_predict_keeps_the_ids_of_test_images():
         (lambda d: d.repeat(), "never ends"),
         (lambda d: d.unbatch(), "pairs of batches"),
         (lambda d: d.map(lambda image, label: image), "pairs of batches"),
-        (lambda d: d.map(lambda image, label: (image, tf.strings.as_string(label))), "no labels"),
+        (
+            lambda d: d.map(lambda image, label: (image, tf.strings.as_string(label))),
+            "no labels",
+        ),
         (lambda d: d.map(lambda image, label: (image, label + 1)), "labels runs from 1 to 3"),
     ],
 )
@@ -181,17 +201,31 @@ CHANGES = {"no smoothing": {"smoothing": False}, "higher rate": {"rate": 2.0}}
 def test_ablation_by_hand():
     result = training.ablation(scripted, BASE, CHANGES, seeds=(0, 1, 2))
     assert result.names == ("base", "no smoothing", "higher rate")
-    np.testing.assert_allclose(result.scores, [[0.82, 0.83, 0.84], [0.80, 0.81, 0.82], [0.81, 0.83, 0.85]])
+    np.testing.assert_allclose(
+        result.scores, [[0.82, 0.83, 0.84], [0.80, 0.81, 0.82], [0.81, 0.83, 0.85]]
+    )
     np.testing.assert_allclose(result.mean, [0.83, 0.81, 0.83])
     np.testing.assert_allclose(result.spread, [0.01, 0.01, 0.02])
-    np.testing.assert_allclose(result.differences, [[0] * 3, [-0.02] * 3, [-0.01, 0, 0.01]], atol=1e-12)
+    np.testing.assert_allclose(
+        result.differences, [[0] * 3, [-0.02] * 3, [-0.01, 0, 0.01]], atol=1e-12
+    )
 
 
 def test_ablation_prints_a_table():
     lines = str(training.ablation(scripted, BASE, CHANGES, seeds=(0, 1, 2))).splitlines()
     assert lines[0].split() == ["mean", "spread", "change", "spread", "better"]
     assert lines[1].split() == ["base", "0.830", "0.010"]
-    assert lines[2].split() == ["no", "smoothing", "0.810", "0.010", "-0.020", "0.000", "0", "of", "3"]
+    assert lines[2].split() == [
+        "no",
+        "smoothing",
+        "0.810",
+        "0.010",
+        "-0.020",
+        "0.000",
+        "0",
+        "of",
+        "3",
+    ]
     assert lines[3].split()[2:] == ["0.830", "0.020", "+0.000", "0.010", "1", "of", "3"]
 
 
@@ -242,7 +276,12 @@ def test_ablation_refuses_a_score_that_is_no_number():
 def test_results_hold_the_scores_and_what_the_run_was_about(tmp_path):
     result = training.evaluate(Stub(4), dataset(np.eye(4)[[0, 1, 2]], [0, 1, 1]))
     file = training.write_results(
-        tmp_path / "results.json", result, ["a", "b", "c", "d"], data_source="bundled", seed=3, seconds=1.5
+        tmp_path / "results.json",
+        result,
+        ["a", "b", "c", "d"],
+        data_source="bundled",
+        seed=3,
+        seconds=1.5,
     )
     assert json.loads(file.read_text()) == {
         "macro_f1": 0.5556,
@@ -261,10 +300,15 @@ def test_results_want_a_name_for_each_class(tmp_path):
 
 
 def test_submission_has_the_competitions_form(tmp_path):
-    file = training.write_submission(tmp_path / "submission.csv", [b"x1", "x2"], np.array([103, 0]), 104)
+    file = training.write_submission(
+        tmp_path / "submission.csv", [b"x1", "x2"], np.array([103, 0]), 104
+    )
     assert file.read_bytes() == b"id,label\nx1,103\nx2,0\n"
     with file.open() as handle:
-        assert list(csv.DictReader(handle)) == [{"id": "x1", "label": "103"}, {"id": "x2", "label": "0"}]
+        assert list(csv.DictReader(handle)) == [
+            {"id": "x1", "label": "103"},
+            {"id": "x2", "label": "0"},
+        ]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def test_cutmix_explorer_starts_with_two_classes(cutmix_explorer):
 
 
 @pytest.mark.parametrize(
-    ("lam", "row", "column"), [(0.5, 20, 20), (0.1, 0, 47), (0.83, 39, 3), (1.0, 5, 5), (0.0, 0, 0)]
+    ("lam", "row", "column"),
+    [(0.5, 20, 20), (0.1, 0, 47), (0.83, 39, 3), (1.0, 5, 5), (0.0, 0, 0)],
 )
 def test_box_pixels_and_weights_of_the_explorer_agree(cutmix_explorer, lam, row, column):
     cutmix_explorer.set(lam=lam, row=row, column=column)
@@ -39,7 +40,9 @@ def test_box_pixels_and_weights_of_the_explorer_agree(cutmix_explorer, lam, row,
     mixed = cutmix_explorer._shown[2].get_array()
     x, y, width, height = cutmix_explorer._boxes[1].get_bbox().bounds
     inside = np.zeros(mixed.shape[:2], bool)
-    inside[round(y + 0.5) : round(y + 0.5 + height), round(x + 0.5) : round(x + 0.5 + width)] = True
+    inside[
+        round(y + 0.5) : round(y + 0.5 + height), round(x + 0.5) : round(x + 0.5 + width)
+    ] = True
     np.testing.assert_array_equal(mixed, np.where(inside[..., None], second, first))
     weights = [bar.get_width() for bar in cutmix_explorer._bars]
     np.testing.assert_allclose(weights, [1 - inside.mean(), inside.mean()], atol=1e-9)
@@ -53,7 +56,9 @@ def test_every_control_changes_the_cutmix_picture(cutmix_explorer):
         before = drawn(cutmix_explorer)
         cutmix_explorer.controls[name].value = value
         assert not np.array_equal(before, drawn(cutmix_explorer)), name
-    assert cutmix_explorer.controls["lam"].value == widgets.CutMixExplorer.PRESETS["nearly all"][0]
+    assert (
+        cutmix_explorer.controls["lam"].value == widgets.CutMixExplorer.PRESETS["nearly all"][0]
+    )
 
 
 def test_new_pair_has_two_classes_and_repeats_under_a_seed(images):
@@ -78,14 +83,20 @@ def test_schedule_explorer_draws_what_its_line_of_code_builds(kind):
     explorer = widgets.ScheduleExplorer(kind, steps_per_epoch=50, epochs=12)
     for name, control in list(explorer.controls.items()):
         before = drawn(explorer)
-        control.value = control.value * 1.5 if name.endswith("lr") else control.value + control.step
+        control.value = (
+            control.value * 1.5 if name.endswith("lr") else control.value + control.step
+        )
         assert not np.array_equal(before, drawn(explorer)), name
         code = explorer.note.value.split("<code>")[1].split("</code>")[0]
         rebuilt = eval(code, {kind: getattr(schedules, kind)})
         steps, rates = explorer._curve.get_data()
-        np.testing.assert_allclose(rates, schedules.sample(rebuilt, np.asarray(steps, "int64")), rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(
+            rates, schedules.sample(rebuilt, np.asarray(steps, "int64")), rtol=1e-4, atol=1e-9
+        )
         joins, read = explorer._joins.get_data()
-        np.testing.assert_allclose(read, schedules.sample(rebuilt, np.asarray(joins, "int64")), rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(
+            read, schedules.sample(rebuilt, np.asarray(joins, "int64")), rtol=1e-4, atol=1e-9
+        )
 
 
 def test_schedule_explorer_warns_of_a_join_after_the_end():
@@ -130,7 +141,11 @@ def test_without_a_kernel_the_stored_output_is_a_picture_with_alt_text(cutmix_ex
 )
 def test_what_is_kept_between_redraws_is_what_no_control_moves(cutmix_explorer, make, moves):
     """The picture after many moves is the figure drawn from nothing."""
-    explorer = cutmix_explorer if make == "cutmix" else widgets.ScheduleExplorer("RampSustainDecay", 50, 12)
+    explorer = (
+        cutmix_explorer
+        if make == "cutmix"
+        else widgets.ScheduleExplorer("RampSustainDecay", 50, 12)
+    )
     for move in moves:
         explorer.set(**move)
         whole = BytesIO()
@@ -143,7 +158,9 @@ def test_a_redraw_takes_less_than_a_tenth_of_a_second(cutmix_explorer, make):
     import time
 
     explorer, control = (
-        (cutmix_explorer, "row") if make == "cutmix" else (widgets.ScheduleExplorer("RampSustainDecay"), "rampup")
+        (cutmix_explorer, "row")
+        if make == "cutmix"
+        else (widgets.ScheduleExplorer("RampSustainDecay"), "rampup")
     )
     times = []
     for value in range(1, 12):

@@ -26,7 +26,9 @@ def _own_folders(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_the_784_100_30_10_network_reaches_87_percent_on_the_real_pictures(realdata, tmp_path):
     """Notebook 02's own cells, full profile, on a CPU, with the real data found in the Keras cache."""
-    home = shutil.copytree(realdata / "keras" / "datasets", tmp_path / "home" / "datasets").parent
+    home = shutil.copytree(
+        realdata / "keras" / "datasets", tmp_path / "home" / "datasets"
+    ).parent
     code = """
 import json, sys
 sys.path[:0] = ["tests"]
@@ -44,11 +46,17 @@ print(json.dumps({
 }))
 """
     environment = {**os.environ, "COURSE_PROFILE": "full", "KERAS_HOME": str(home)}
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     report = json.loads(result.stdout.splitlines()[-1])
     print(f"test accuracy {report['accuracy']:.4f} on the real Fashion-MNIST")
-    assert (report["source"], report["train"], report["parameters"]) == ("cache", 54_000, 81_840)
+    assert (report["source"], report["train"], report["parameters"]) == (
+        "cache",
+        54_000,
+        81_840,
+    )
     assert report["accuracy"] >= 0.87
 
 
@@ -58,7 +66,11 @@ def compiled():
 
     keras.utils.set_random_seed(0)
     model = models.dense_classifier(num_classes=3, input_shape=(6, 6), hidden=(8,))
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    model.compile(
+        "adam",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     return model
 
 
@@ -68,7 +80,9 @@ def pictures():
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 0), (2, 2), (3, 3)])
-def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(epoch, batch, tmp_path):
+def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
+    epoch, batch, tmp_path
+):
     import keras
 
     class PowerCut(keras.callbacks.Callback):
@@ -89,7 +103,9 @@ def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(epo
         train(compiled(), keras.callbacks.BackupAndRestore(tmp_path / "backup"), PowerCut())
     history = train(resumed, keras.callbacks.BackupAndRestore(tmp_path / "backup"))
     assert len(history["loss"]) == 4 - epoch
-    for variable, other in zip(whole.optimizer.variables, resumed.optimizer.variables, strict=True):
+    for variable, other in zip(
+        whole.optimizer.variables, resumed.optimizer.variables, strict=True
+    ):
         np.testing.assert_array_equal(variable.numpy(), other.numpy())
     for weight, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)
@@ -101,7 +117,13 @@ def test_a_checkpoint_is_loaded_in_a_fresh_process_and_trains_on_from_there(tmp_
 
     x, y = pictures()
     model = compiled()
-    model.fit(x, y, epochs=2, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")])
+    model.fit(
+        x,
+        y,
+        epochs=2,
+        verbose=0,
+        callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")],
+    )
     np.savez(tmp_path / "pictures.npz", x=x, y=y)
     code = """
 import sys
@@ -113,9 +135,13 @@ before = int(model.optimizer.iterations.numpy())
 model.fit(saved["x"], saved["y"], epochs=1, verbose=0)
 print(before, int(model.optimizer.iterations.numpy()), "helpers" in sys.modules)
 """
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert result.stdout.split() == ["4", "6", "False"], result.stderr[-2000:]
-    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), model.predict(x, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "outputs.npy"), model.predict(x, verbose=0), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3, 5])
@@ -124,5 +150,9 @@ def test_the_rule_of_exercise_2_in_notebook_05_stops_where_keras_does(patience):
 
     for losses in np.random.default_rng(0).integers(0, 9, (10, 12)).tolist():
         logs = [{"val_loss": loss} for loss in losses]
-        real = len(callbacks.rehearse(callbacks.tiny(), logs, keras.callbacks.EarlyStopping(patience=patience)))
+        real = len(
+            callbacks.rehearse(
+                callbacks.tiny(), logs, keras.callbacks.EarlyStopping(patience=patience)
+            )
+        )
         assert callbacks.epochs_run(losses, patience) == real, losses

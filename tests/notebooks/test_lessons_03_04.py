@@ -1,6 +1,7 @@
 """What notebooks 03 and 04 claim, without running them: their classes and their loop agree with helpers and with Keras.
 
-The classes and functions are taken from the notebooks' text, so that what is tested is what is taught.
+The classes and functions are taken from the notebooks' text, so that what is tested is what is
+taught.
 """
 
 import ast
@@ -34,7 +35,9 @@ def lesson(notebook, *names):
     return scope
 
 
-CustomDense, GaussianNoise = (lesson("03", name)[name] for name in ("CustomDense", "GaussianNoise"))
+CustomDense, GaussianNoise = (
+    lesson("03", name)[name] for name in ("CustomDense", "GaussianNoise")
+)
 lesson_04 = lesson("04", "huber", "HuberLoss", "HuberMetric", "train_step")
 
 
@@ -54,7 +57,9 @@ def same(arrays, others):
     activation=st.sampled_from([None, "relu", "tanh"]),
     dtype=st.sampled_from(["float32", "mixed_float16"]),
 )
-def test_the_lessons_dense_its_twin_and_keras_give_the_same_bits(shape, units, activation, dtype):
+def test_the_lessons_dense_its_twin_and_keras_give_the_same_bits(
+    shape, units, activation, dtype
+):
     x, outputs = np.random.default_rng(0).normal(size=shape).astype("float32"), []
     for dense in (CustomDense, layers.CustomDense, keras.layers.Dense):
         keras.utils.set_random_seed(1)
@@ -109,10 +114,14 @@ def test_the_lessons_huber_agrees_with_its_twins(batch, delta):
     numbers = np.array(batch, "float32")
     y_true, y_pred = numbers[:, :2], numbers[:, 2:]
     close = {"rtol": 1e-5, "atol": 1e-6}
-    np.testing.assert_allclose(lesson_04["huber"](y_true, y_pred, delta), losses.huber(y_true, y_pred, delta), **close)
+    np.testing.assert_allclose(
+        lesson_04["huber"](y_true, y_pred, delta), losses.huber(y_true, y_pred, delta), **close
+    )
     weights = np.linspace(0.5, 1, len(batch)).astype("float32")
     ours, twin = lesson_04["HuberLoss"](delta), losses.HuberLoss(delta)
-    np.testing.assert_allclose(ours(y_true, y_pred, weights), twin(y_true, y_pred, weights), **close)
+    np.testing.assert_allclose(
+        ours(y_true, y_pred, weights), twin(y_true, y_pred, weights), **close
+    )
     ours, twin = lesson_04["HuberMetric"](delta), losses.HuberMetric(delta)
     for metric in (ours, twin):
         metric.update_state(y_true, y_pred, weights)
@@ -122,7 +131,9 @@ def test_the_lessons_huber_agrees_with_its_twins(batch, delta):
 
 X = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
 Y = np.random.default_rng(1).integers(0, 3, 60)
-CROSS_ENTROPY = lesson_04["cross_entropy"] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+CROSS_ENTROPY = lesson_04["cross_entropy"] = keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True
+)
 
 
 def batches():
@@ -131,8 +142,13 @@ def batches():
 
 def model_with_everything_that_differs_in_training():
     keras.utils.set_random_seed(3)
-    parts = [keras.layers.Dense(12, "relu", kernel_regularizer="l2"), keras.layers.BatchNormalization()]
-    return keras.Sequential([keras.Input((8,)), *parts, keras.layers.Dropout(0.4), keras.layers.Dense(3)])
+    parts = [
+        keras.layers.Dense(12, "relu", kernel_regularizer="l2"),
+        keras.layers.BatchNormalization(),
+    ]
+    return keras.Sequential(
+        [keras.Input((8,)), *parts, keras.layers.Dropout(0.4), keras.layers.Dense(3)]
+    )
 
 
 class WeightsAfterEachStep(keras.callbacks.Callback):
@@ -145,7 +161,11 @@ class WeightsAfterEachStep(keras.callbacks.Callback):
 
 
 def weights_by_hand(train_step, epochs=2):
-    model, optimizer, seen = model_with_everything_that_differs_in_training(), keras.optimizers.Adam(0.01), []
+    model, optimizer, seen = (
+        model_with_everything_that_differs_in_training(),
+        keras.optimizers.Adam(0.01),
+        [],
+    )
     optimizer.build(model.trainable_variables)
     for _ in range(epochs):
         for x, y in batches():
@@ -164,22 +184,35 @@ def weights_of_fit():
 
 
 def farthest(runs, others):
-    return [max(np.abs(a - b).max() for a, b in zip(one, other)) for one, other in zip(runs, others, strict=True)]
+    return [
+        max(np.abs(a - b).max() for a, b in zip(one, other))
+        for one, other in zip(runs, others, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_loop_by_hand_equals_fit_step_for_step(weights_of_fit, compiled):
     step = lesson_04["train_step"]
-    assert max(farthest(weights_by_hand(tf.function(step) if compiled else step), weights_of_fit)) < 1e-5
+    assert (
+        max(farthest(weights_by_hand(tf.function(step) if compiled else step), weights_of_fit))
+        < 1e-5
+    )
 
 
 @pytest.mark.parametrize("forgotten", ["training=True", " + sum(model.losses)"])
-def test_what_the_lesson_warns_of_leads_elsewhere_from_the_first_step(weights_of_fit, forgotten):
+def test_what_the_lesson_warns_of_leads_elsewhere_from_the_first_step(
+    weights_of_fit, forgotten
+):
     text = next(TEXT.glob("04_*.py")).read_text(encoding="utf-8")
-    (source,) = (ast.unparse(n) for n in ast.parse(text).body if getattr(n, "name", "") == "train_step")
+    (source,) = (
+        ast.unparse(n) for n in ast.parse(text).body if getattr(n, "name", "") == "train_step"
+    )
     assert forgotten in source
     scope = {"tf": tf, "cross_entropy": CROSS_ENTROPY}
-    exec(source.replace(forgotten, "training=False" if forgotten.startswith("training") else ""), scope)
+    exec(
+        source.replace(forgotten, "training=False" if forgotten.startswith("training") else ""),
+        scope,
+    )
     assert min(farthest(weights_by_hand(scope["train_step"]), weights_of_fit)) > 1e-4
 
 

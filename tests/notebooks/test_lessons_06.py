@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def names_of(*wanted: str) -> dict:
     """Run the notebook's cells up to the one that binds the last of the names wanted, and those it needs."""
     cells = code_cells(NOTEBOOK)
-    last = next(place for place, source in enumerate(cells) if wanted[-1] in names_bound(source))
+    last = next(
+        place for place, source in enumerate(cells) if wanted[-1] in names_bound(source)
+    )
     return run_cells(cells, last)[0]
 
 
@@ -46,7 +48,9 @@ def own_folder(root: Path) -> Path:
 
 
 def load(root, **settings):
-    return keras.utils.image_dataset_from_directory(root, image_size=(4, 4), verbose=False, **settings)
+    return keras.utils.image_dataset_from_directory(
+        root, image_size=(4, 4), verbose=False, **settings
+    )
 
 
 # A folder of classes
@@ -66,8 +70,24 @@ def test_every_argument_is_in_the_table():
     text = (ROOT / "notebooks" / "text" / f"{NOTEBOOK}.py").read_text(encoding="utf-8")
     table = "\n".join(line for line in text.splitlines() if line.startswith("# |"))
     explained = (
-        *("labels", "label_mode", "class_names", "color_mode", "batch_size", "image_size", "shuffle", "seed"),
-        *("validation_split", "subset", "interpolation", "follow_links", "crop_to_aspect_ratio", "verbose"),
+        *(
+            "labels",
+            "label_mode",
+            "class_names",
+            "color_mode",
+            "batch_size",
+            "image_size",
+            "shuffle",
+            "seed",
+        ),
+        *(
+            "validation_split",
+            "subset",
+            "interpolation",
+            "follow_links",
+            "crop_to_aspect_ratio",
+            "verbose",
+        ),
     )
     for argument in explained:
         assert f"`{argument}`" in table, argument
@@ -95,7 +115,9 @@ def test_files_that_are_no_pictures_are_passed_over(tmp_path):
 
 def test_labels_of_ones_own_are_taken_in_the_order_of_the_files_unchecked(tmp_path):
     dataset = load(own_folder(tmp_path), labels=[1, 0, 0], shuffle=False, batch_size=None)
-    assert [int(label) for _, label in dataset] == [1, 0, 0], "file b/3.png is 0, as it was told"
+    assert [int(label) for _, label in dataset] == [1, 0, 0], (
+        "file b/3.png is 0, as it was told"
+    )
 
 
 def test_keras_mixes_the_list_of_labels_it_was_given(tmp_path):
@@ -114,9 +136,14 @@ def test_both_parts_at_once_shuffle_only_the_training_part(folder):
     alone = folder["load"](subset="validation", labels=list(range(900)), **settings)
 
     def orders(dataset):
-        return [np.concatenate([labels for _, labels in dataset.as_numpy_iterator()]).tolist() for _ in range(2)]
+        return [
+            np.concatenate([labels for _, labels in dataset.as_numpy_iterator()]).tolist()
+            for _ in range(2)
+        ]
 
-    (first, second), (val_first, val_second), (alone_first, alone_second) = map(orders, (*both, alone))
+    (first, second), (val_first, val_second), (alone_first, alone_second) = map(
+        orders, (*both, alone)
+    )
     assert first != second
     assert sorted(first) == sorted(second)
     assert val_first == val_second
@@ -141,7 +168,11 @@ def test_a_cache_is_filled_by_a_complete_epoch_only():
         read.append(int(number))
         return number
 
-    cached = tf.data.Dataset.range(5).map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False)).cache()
+    cached = (
+        tf.data.Dataset.range(5)
+        .map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False))
+        .cache()
+    )
     next(iter(cached.take(2)))
     broken_off = len(read)
     list(cached)
@@ -160,7 +191,9 @@ def ahead(options: tf.data.Options, patience: float) -> bool:
         return number
 
     source = tf.data.Dataset.range(6).with_options(options)
-    iterator = iter(source.map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False)))
+    iterator = iter(
+        source.map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False))
+    )
     next(iterator)
     found = input_pipelines.comes(read, 1, patience)
     list(iterator)  # dropped while it works, it could wait for ever
@@ -189,7 +222,9 @@ def test_an_epoch_takes_what_the_formula_of_exercise_2_says(rehearsal):
 
 def test_nobody_trains_on_a_batch_before_it_is_read(rehearsal):
     spans = rehearsal["rehearse"](lambda reader: reader.prefetch(1))
-    assert all(read[1] <= train[0] for read, train in zip(spans["read"], spans["train"], strict=True))
+    assert all(
+        read[1] <= train[0] for read, train in zip(spans["read"], spans["train"], strict=True)
+    )
     assert "with: train 7 times" in plots.timeline({"with": spans}).alt
 
 
@@ -198,7 +233,9 @@ def test_nobody_trains_on_a_batch_before_it_is_read(rehearsal):
 
 def test_the_part_that_looks_is_small_beside_the_part_that_decides():
     model = names_of("build")["build"](180, 5)
-    looks = sum(layer.count_params() for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    looks = sum(
+        layer.count_params() for layer in model.layers if isinstance(layer, keras.layers.Conv2D)
+    )
     assert looks == 23_584
     assert model.count_params() - looks > 3_900_000
 
@@ -210,14 +247,20 @@ def test_a_softmax_too_many_keeps_the_loss_above_a_floor(num_classes):
     floor = np.log(np.e + num_classes - 1) - 1
     scores = np.random.default_rng(0).normal(0, 20, (200, num_classes)).astype("float32")
     sure = scores + 1000 * np.eye(num_classes, dtype="float32")[0]
-    assert min(float(loss(np.zeros(1), tf.nn.softmax(row)[None])) for row in scores) >= floor - 1e-5
+    assert (
+        min(float(loss(np.zeros(1), tf.nn.softmax(row)[None])) for row in scores)
+        >= floor - 1e-5
+    )
     assert np.isclose(float(loss(np.zeros(200), tf.nn.softmax(sure))), floor, atol=1e-5)
     assert float(loss(np.zeros(200), sure)) == 0
 
 
 def test_keras_warns_of_two_softmaxes_only_if_one_is_the_last_layer():
     x, y = np.zeros((4, 3), "float32"), np.zeros(4)
-    for last, warns in ((keras.layers.Dense(2, activation="softmax"), True), (keras.layers.Dense(2), False)):
+    for last, warns in (
+        (keras.layers.Dense(2, activation="softmax"), True),
+        (keras.layers.Dense(2), False),
+    ):
         model = keras.Sequential([keras.Input((3,)), last])
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         with warnings.catch_warnings(record=True) as caught:

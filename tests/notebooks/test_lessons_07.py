@@ -32,11 +32,15 @@ def imports():
     [("RandomFlip", True), ("RandomRotation", True), ("RandomZoom", True), ("Dropout", False)],
 )
 def test_a_plain_call_means_training_for_augmentation_and_inference_for_dropout(layer, default):
-    assert inspect.signature(getattr(keras.layers, layer).call).parameters["training"].default is default
+    assert (
+        inspect.signature(getattr(keras.layers, layer).call).parameters["training"].default
+        is default
+    )
 
 
 def test_a_tenth_of_a_turn_is_36_degrees_counter_clockwise():
-    smooth = tf.image.resize(tf.cast(IMAGES[:1, :4, :4], tf.float32), (40, 40))  # no sharp edge, no doubt
+    # No sharp edge, no doubt.
+    smooth = tf.image.resize(tf.cast(IMAGES[:1, :4, :4], tf.float32), (40, 40))
     turned = keras.layers.RandomRotation((0.1, 0.1))(smooth, training=True)
     wanted = augment.warp(smooth, augment.affine(40, 40, angle=np.deg2rad(36)))
     middle = np.s_[:, 10:30, 10:30]
@@ -71,7 +75,10 @@ def test_fit_too_sees_the_same_variants_in_every_epoch_under_a_global_seed():
 
     pictures = tf.data.Dataset.from_tensor_slices(IMAGES).map(tf.image.random_flip_left_right)
     targets = pictures.map(
-        lambda image: (tf.ones(1), tf.ensure_shape(tf.py_function(remember, [image], tf.float32), []))
+        lambda image: (
+            tf.ones(1),
+            tf.ensure_shape(tf.py_function(remember, [image], tf.float32), []),
+        )
     )
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -97,7 +104,9 @@ def test_the_long_run_of_the_data_card_is_quoted_as_it_stands():
         float(re.search(rf"\| flowers, {row}, \d+ epochs \|[^|]*\| (0\.\d+)", card)[1])
         for row in ("CNN from scratch", "the same with augmentation and dropout")
     )
-    prose = " ".join((ROOT / "notebooks" / "text" / "07_augmentation.py").read_text(encoding="utf-8").split())
+    prose = " ".join(
+        (ROOT / "notebooks" / "text" / "07_augmentation.py").read_text(encoding="utf-8").split()
+    )
     assert f"{alone:.2f} without, {both:.2f} with augmentation and dropout" in prose
 
 
@@ -110,4 +119,6 @@ def test_the_lessons_layers_are_those_of_helpers():
     pairs = list(zip(names["front"].layers, theirs.layers, strict=True))
     assert [type(mine) for mine, _ in pairs] == [type(other) for _, other in pairs]
     for mine, other in pairs:
-        assert {key: mine.get_config().get(key) for key in told} == {key: other.get_config().get(key) for key in told}
+        assert {key: mine.get_config().get(key) for key in told} == {
+            key: other.get_config().get(key) for key in told
+        }

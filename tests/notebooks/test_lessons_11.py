@@ -13,13 +13,19 @@ from helpers import models
 from helpers.exercises import ex11_scaling_out as scaling_out
 
 CELLS = code_cells("11_scaling_out")
-PROSE = " ".join((TEXT / "11_scaling_out.py").read_text(encoding="utf-8").replace("\n# ", "\n").split())
+PROSE = " ".join(
+    (TEXT / "11_scaling_out.py").read_text(encoding="utf-8").replace("\n# ", "\n").split()
+)
 
 
 def value_of(name):
     """Return what the notebook assigns to a name."""
-    assignments = [node for cell in CELLS for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
-    (value,) = [node.value for node in assignments if ast.unparse(node.targets[0]).strip("()") == name]
+    assignments = [
+        node for cell in CELLS for node in ast.parse(cell).body if isinstance(node, ast.Assign)
+    ]
+    (value,) = [
+        node.value for node in assignments if ast.unparse(node.targets[0]).strip("()") == name
+    ]
     return eval(ast.unparse(value))
 
 
@@ -57,7 +63,9 @@ def test_vgg16_is_counted_by_hand():
             work += 9 * depth * width * size**2
             depth = width
         size //= 2
-    assert parameters == keras.applications.VGG16(weights=None, include_top=False).count_params()
+    assert (
+        parameters == keras.applications.VGG16(weights=None, include_top=False).count_params()
+    )
     for inputs, outputs in ((size**2 * depth, 4096), (4096, 4096), (4096, 1000)):
         parameters += (inputs + 1) * outputs
         work += inputs * outputs
@@ -66,7 +74,9 @@ def test_vgg16_is_counted_by_hand():
 
 
 def test_resnet50_has_some_400_times_the_work_of_what_is_measured():
-    times = NETWORKS["ResNet50"][1] / multiply_adds(models.transfer_classifier("bundled", 104, 96))
+    times = NETWORKS["ResNet50"][1] / multiply_adds(
+        models.transfer_classifier("bundled", 104, 96)
+    )
     assert 375 < times < 425
     assert "some 400 times the multiply-adds" in PROSE
 
@@ -75,7 +85,9 @@ def test_a_second_machine_makes_training_slower_at_1_gbit():
     """Per image: two machines have done twice the images in their longer step."""
     for parameters, work in NETWORKS.values():
         alone = scaling_out.step_seconds(SHARE, DEVICE / (3 * work), parameters, 1, 1)
-        assert scaling_out.step_seconds(SHARE, DEVICE / (3 * work), parameters, 2, 1) > 2 * alone
+        assert (
+            scaling_out.step_seconds(SHARE, DEVICE / (3 * work), parameters, 2, 1) > 2 * alone
+        )
     assert "a second machine makes training *slower* than one" in PROSE
 
 
@@ -91,7 +103,11 @@ def test_the_sums_in_words_are_right():
     assert imagenet / 3600 / 24 == pytest.approx(1.5, rel=0.07)
     step = scaling_out.step_seconds(SHARE, speed, NETWORKS["ResNet50"][0], 64, 100)
     assert 0.7 < imagenet / 3600 / 64 * step / (SHARE / speed) < 1.2, "an hour"
-    for words in ("two and a half minutes", "a day and a half down to an hour", "a factor of five"):
+    for words in (
+        "two and a half minutes",
+        "a day and a half down to an hour",
+        "a factor of five",
+    ):
         assert words in PROSE
     slow = scaling_out.step_seconds(SHARE, speed, NETWORKS["ResNet50"][0], 64, 10)
     assert slow / (SHARE / speed) == pytest.approx(5, rel=0.1)

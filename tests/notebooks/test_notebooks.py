@@ -21,7 +21,9 @@ def code_cells(path: Path) -> list:
 
 
 def test_every_text_has_its_notebook_and_the_other_way_round():
-    assert {p.stem for p in NOTEBOOKS} == {p.stem for p in (ROOT / "notebooks" / "text").glob("*.py")}
+    assert {p.stem for p in NOTEBOOKS} == {
+        p.stem for p in (ROOT / "notebooks" / "text").glob("*.py")
+    }
     assert NOTEBOOKS
 
 
@@ -38,7 +40,10 @@ def test_notebook_is_valid_and_equals_its_text(path):
 
 @each
 def test_building_again_changes_nothing_but_outputs(path):
-    built, again = nbformat.read(path, as_version=4), tools.notebooks.updated(path.parent / "text" / f"{path.stem}.py")
+    built, again = (
+        nbformat.read(path, as_version=4),
+        tools.notebooks.updated(path.parent / "text" / f"{path.stem}.py"),
+    )
     assert [c["id"] for c in again.cells] == [c["id"] for c in built.cells]
     assert len({c["id"] for c in built.cells}) == len(built.cells)
     assert nbformat.writes(again) == nbformat.writes(built)
@@ -68,7 +73,9 @@ def test_the_setup_cell_is_the_same_everywhere():
 
 @each
 def test_notebook_has_the_parts_a_learner_expects(path):
-    prose = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+    prose = "\n".join(
+        c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown"
+    )
     for part in ("You will be able to", "**Needs**", "**Time**", "## Summary", "## References"):
         assert part in prose, part
     objectives = re.search(r"You will be able to\s*\n((?:\s*\n|\s*[-*\d].*\n)+)", prose)
@@ -82,9 +89,9 @@ def test_every_figure_has_alt_text(path):
     for cell in code_cells(path):
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
-                alt = output.get("metadata", {}).get("image/png", {}).get("alt") or output.get("metadata", {}).get(
-                    "alt"
-                )
+                alt = output.get("metadata", {}).get("image/png", {}).get("alt") or output.get(
+                    "metadata", {}
+                ).get("alt")
                 assert alt, f"a figure without alt text: {cell.source}"
 
 
@@ -99,8 +106,12 @@ def setup_cell_beside_an_impostor(tmp_path: Path, cwd: Path) -> subprocess.Compl
     (tmp_path / "site" / "helpers").mkdir(parents=True)
     (tmp_path / "site" / "helpers" / "__init__.py").write_text("def unrelated(): pass\n")
     (tmp_path / "cell.py").write_text(code_cells(NOTEBOOKS[0])[0].source)
-    code = SETUP_WITH_IMPOSTOR.format(impostor=str(tmp_path / "site"), cell=str(tmp_path / "cell.py"))
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+    code = SETUP_WITH_IMPOSTOR.format(
+        impostor=str(tmp_path / "site"), cell=str(tmp_path / "cell.py")
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 def test_an_impostor_is_named_and_the_way_out_shown(tmp_path):

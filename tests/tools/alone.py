@@ -16,8 +16,19 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYOUTS = ("competitions/tpu-getting-started", "tpu-getting-started", "datasets/somebody/petals")
-FLOWER_CLASSES = (48, 49, 73, 53, 102)  # the drawn five among the 104: daisy, dandelion, rose, sunflower, tulip
+LAYOUTS = (
+    "competitions/tpu-getting-started",
+    "tpu-getting-started",
+    "datasets/somebody/petals",
+)
+# The drawn five among the 104: daisy, dandelion, rose, sunflower, tulip.
+FLOWER_CLASSES = (
+    48,
+    49,
+    73,
+    53,
+    102,
+)
 
 # Comes with every start of the Python that stands for a platform's.
 PLATFORM = """
@@ -55,14 +66,22 @@ def python_without_course(folder: Path) -> Path:
     for kind in ("purelib", "platlib"):
         for entry in Path(sysconfig.get_paths()[kind]).iterdir():
             course = entry.name == "helpers" or "tf_vision_course" in entry.name
-            if not course and not entry.name.startswith("a1_coverage") and not (site / entry.name).exists():
+            if (
+                not course
+                and not entry.name.startswith("a1_coverage")
+                and not (site / entry.name).exists()
+            ):
                 (site / entry.name).symlink_to(entry)
     return prepared(python)
 
 
 def site_packages(python: Path) -> Path:
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    return Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
+    return Path(
+        subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    )
 
 
 def prepared(python: Path) -> Path:
@@ -73,17 +92,23 @@ def prepared(python: Path) -> Path:
     kernel = python.parents[1] / "share" / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True, exist_ok=True)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "alone", "language": "python"}))
-    found = subprocess.run([python, "-I", "-c", "import helpers"], capture_output=True, text=True, check=False)
-    assert "No module named 'helpers'" in found.stderr, "the course can be imported where it should not be"
+    (kernel / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "alone", "language": "python"})
+    )
+    found = subprocess.run(
+        [python, "-I", "-c", "import helpers"], capture_output=True, text=True, check=False
+    )
+    assert "No module named 'helpers'" in found.stderr, (
+        "the course can be imported where it should not be"
+    )
     return python
 
 
 def kaggle_files(folder: Path, listed: bool = False) -> None:
     """Write the drawn flowers as the competition has its own: five of 104 classes that are listed nowhere.
 
-    With `listed`, a ``classes.json`` beside them says that there are only these five: the lessons before the capstone
-    save, count and compare pictures of every class.
+    With `listed`, a ``classes.json`` beside them says that there are only these five: the
+    lessons before the capstone save, count and compare pictures of every class.
     """
     import tensorflow as tf
 
@@ -125,7 +150,14 @@ class Run:
 
 
 def run_alone(
-    edition: Path, python: Path, platform: str, folder: Path, cache: Path, *path: Path, layout="", **files: bool
+    edition: Path,
+    python: Path,
+    platform: str,
+    folder: Path,
+    cache: Path,
+    *path: Path,
+    layout="",
+    **files: bool,
 ) -> Run:
     """Copy an edition into an empty folder that stands for a platform's, and restart and run all of it there.
 
@@ -144,7 +176,12 @@ def run_alone(
     temporary, home = folder / "tmp", folder / "home"
     for place in (working, temporary, home):
         place.mkdir(parents=True)
-    settings = {"SIMULATED": platform, "HOME": str(home), "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(cache)}
+    settings = {
+        "SIMULATED": platform,
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(cache),
+    }
     path = list(map(str, path))
     if platform == "colab":
         package = folder / "dist-packages" / "google" / "colab"
@@ -162,8 +199,14 @@ def run_alone(
             before = fingerprint(mount)
         settings |= {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
         settings |= {"COURSE_KAGGLE_INPUT": str(mount), "COURSE_KAGGLE_WORKING": str(working)}
-    settings |= {"PYTHONPATH": os.pathsep.join(path), "JUPYTER_PATH": str(python.parents[1] / "share" / "jupyter")}
-    settings |= {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "-1"}
+    settings |= {
+        "PYTHONPATH": os.pathsep.join(path),
+        "JUPYTER_PATH": str(python.parents[1] / "share" / "jupyter"),
+    }
+    settings |= {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     settings |= {"LANG": os.environ.get("LANG", "C.UTF-8"), "JUPYTER_PLATFORM_DIRS": "1"}
     alone, executed = working / edition.name, folder / "executed.ipynb"
     alone.write_bytes(edition.read_bytes())
@@ -172,8 +215,13 @@ def run_alone(
         cwd=working, env=settings, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if platform == "kaggle" and layout:
-        for place in [mount, *mount.rglob("*")]:  # so that the test's folder can be cleared away
+        for place in [
+            mount,
+            *mount.rglob("*"),
+        ]:  # so that the test's folder can be cleared away
             place.chmod(0o755)
         assert fingerprint(mount) == before, "the notebook wrote to its input"
     assert executed.exists(), done.stderr
-    return Run(done.stderr if done.returncode else "", nbformat.read(executed, as_version=4), working)
+    return Run(
+        done.stderr if done.returncode else "", nbformat.read(executed, as_version=4), working
+    )

@@ -1,6 +1,7 @@
 """The offline kit: what it fetches for other systems, and that it installs when no index can be reached.
 
-The kits of the default run are for a course with few requirements; the one marked `long` has TensorFlow in it.
+The kits of the default run are for a course with few requirements; the one marked `long` has
+TensorFlow in it.
 """
 
 import json
@@ -27,8 +28,14 @@ NO_PIP = {name: value for name, value in os.environ.items() if not name.startswi
 # Whoever asks for an index meets a closed port, by whatever way.
 CLOSED = "http://127.0.0.1:9"
 OFFLINE = {
-    **{name: value for name, value in NO_PIP.items() if name not in ("PYTHONPATH", "COURSE_PROFILE", "COURSE_DATA")},
-    **dict.fromkeys(("PIP_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), CLOSED),
+    **{
+        name: value
+        for name, value in NO_PIP.items()
+        if name not in ("PYTHONPATH", "COURSE_PROFILE", "COURSE_DATA")
+    },
+    **dict.fromkeys(
+        ("PIP_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), CLOSED
+    ),
     "NO_PROXY": "",
     "no_proxy": "",
 }
@@ -36,20 +43,37 @@ OFFLINE = {
 
 def without_network() -> list[str]:
     """Return the words before a command that leave it loopback and no other network, where the system can do that."""
-    words = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"']
-    if shutil.which("unshare") and not subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+    words = [
+        "unshare",
+        "--map-root-user",
+        "--net",
+        "sh",
+        "-c",
+        'ip link set lo up && exec "$0" "$@"',
+    ]
+    if (
+        shutil.which("unshare")
+        and not subprocess.run([*words, "true"], capture_output=True, check=False).returncode
+    ):
         return words
     return []
 
 
-def write_wheel(folder: Path, name: str, version: str, tag: str = "py3-none-any", requires=(), files=()) -> None:
+def write_wheel(
+    folder: Path, name: str, version: str, tag: str = "py3-none-any", requires=(), files=()
+) -> None:
     """Write a wheel of the given files, (path, bytes) each, or of an empty module."""
     info = f"{name}-{version}.dist-info"
-    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {r}" for r in requires)]
+    metadata = [
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
+        *(f"Requires-Dist: {r}" for r in requires),
+    ]
     parts = dict(files or [(f"{name}.py", b"")])
     parts.setdefault(f"{info}/METADATA", "\n".join(metadata).encode())
     parts[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
-    parts[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*parts, f"{info}/RECORD"]).encode()
+    parts[f"{info}/RECORD"] = "".join(
+        f"{path},,\n" for path in [*parts, f"{info}/RECORD"]
+    ).encode()
     with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as archive:
         for path, content in parts.items():
             archive.writestr(path, content)
@@ -62,21 +86,33 @@ def wheel_of_installed(name: str, folder: Path, seen: set[str]) -> None:
     seen.add(name)
     package = distribution(name)
     left_out = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD", "WHEEL")
-    files = [f for f in package.files if ".." not in f.parts and f.suffix != ".pyc" and f.name not in left_out]
+    files = [
+        f
+        for f in package.files
+        if ".." not in f.parts and f.suffix != ".pyc" and f.name not in left_out
+    ]
     info = next(f.parts[0] for f in files if f.parts[0].endswith(".dist-info"))
-    tags = [line[5:] for line in package.read_text("WHEEL").splitlines() if line.startswith("Tag: ")]
+    tags = [
+        line[5:] for line in package.read_text("WHEEL").splitlines() if line.startswith("Tag: ")
+    ]
     write_wheel(
         folder, *info.removesuffix(".dist-info").rsplit("-", 1), tag=tags[0],
         files=[(f.as_posix(), f.locate().read_bytes()) for f in files],
     )  # fmt: skip
     for requirement in map(Requirement, package.requires or []):
-        if requirement.marker is None or requirement.marker.evaluate({**default_environment(), "extra": ""}):
+        if requirement.marker is None or requirement.marker.evaluate(
+            {**default_environment(), "extra": ""}
+        ):
             wheel_of_installed(requirement.name, folder, seen)
 
 
-def small_course(folder: Path, dependencies: list[str], lab: list[str], lock: str | None = None) -> Path:
+def small_course(
+    folder: Path, dependencies: list[str], lab: list[str], lock: str | None = None
+) -> Path:
     """Copy the course as a checkout of its own, with other requirements."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +120,10 @@ def small_course(folder: Path, dependencies: list[str], lab: list[str], lock: st
     project = (folder / "pyproject.toml").read_text(encoding="utf-8")
     before, rest = project.split("dependencies = [", 1)
     after = rest.split("\nlab = [", 1)[1].split("\n", 1)[1]
-    changed = f"dependencies = {dependencies}\n\n[project.optional-dependencies]\nlab = {lab}\n{after}"
+    changed = (
+        f"dependencies = {dependencies}\n\n[project.optional-dependencies]\nlab = "
+        f"{lab}\n{after}"
+    )
     (folder / "pyproject.toml").write_text(before + changed, encoding="utf-8")
     if lock is not None:
         (folder / "requirements.lock").write_text(lock, encoding="utf-8")
@@ -124,8 +163,12 @@ def kit(tmp_path_factory) -> Path:
     cache = folder / "cache"
     shutil.copytree(ROOT / "data" / "fashion", cache / "datasets" / "fashion-mnist")
     (cache / "models").mkdir()
-    (cache / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5").write_bytes(b"weights")
-    (cache / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"not asked for")
+    (
+        cache / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    ).write_bytes(b"weights")
+    (cache / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(
+        b"not asked for"
+    )
     with pytest.MonkeyPatch.context() as patch:
         only_from(patch, wheels)
         other = "windows-3.12" if not HERE.startswith("windows") else "linux-3.12"
@@ -136,19 +179,34 @@ def kit(tmp_path_factory) -> Path:
 def test_the_kit_installs_with_the_index_out_of_reach(kit, tmp_path):
     folder, home = tmp_path / "course", tmp_path / "keras"
     (home / "models").mkdir(parents=True)
-    kept = home / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    kept = (
+        home / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    )
     kept.write_bytes(b"mine")
     result = install(kit, folder, "--no-check", KERAS_HOME=str(home))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Retrying" not in result.stderr, "pip must not even ask"
     assert f'cd "{folder}"\n  {PYTHON} -m jupyterlab notebooks' in result.stdout
-    code = "import helpers.runtime as r, tqdm; print(r.course_path('data', 'flowers')); print(tqdm.__file__)"
-    found = subprocess.run([folder / PYTHON, "-c", code], cwd=tmp_path, env=OFFLINE, capture_output=True, text=True)
+    code = (
+        "import helpers.runtime as r, tqdm; print(r.course_path('data', 'flowers')); "
+        "print(tqdm.__file__)"
+    )
+    found = subprocess.run(
+        [folder / PYTHON, "-c", code], cwd=tmp_path, env=OFFLINE, capture_output=True, text=True
+    )
     assert found.returncode == 0, found.stderr
-    assert [Path(line).is_relative_to(folder) for line in found.stdout.split()] == [True, True], "the kit's own"
+    assert [Path(line).is_relative_to(folder) for line in found.stdout.split()] == [
+        True,
+        True,
+    ], "the kit's own"
     assert not (folder / "marks.csv").exists(), "only what git tracks is handed out"
     if shutil.which("make"):
-        assert subprocess.run(["make", "--question", ".venv/ready"], cwd=folder, check=False).returncode == 0
+        assert (
+            subprocess.run(
+                ["make", "--question", ".venv/ready"], cwd=folder, check=False
+            ).returncode
+            == 0
+        )
     assert kept.read_bytes() == b"mine"
     packed = home / "datasets" / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz"
     assert packed.read_bytes() == (ROOT / "data" / "fashion" / packed.name).read_bytes()
@@ -173,7 +231,9 @@ def test_a_damaged_file_is_named_before_anything_is_written(kit, tmp_path):
     assert result.returncode != 0
     assert "wheels/tqdm-" in result.stderr
     assert "course/README.md" in result.stderr
-    assert ("wheels/colorama-" in result.stderr) == HERE.startswith("windows"), "a wheel that other machines need"
+    assert ("wheels/colorama-" in result.stderr) == HERE.startswith("windows"), (
+        "a wheel that other machines need"
+    )
     assert not (tmp_path / "course").exists()
 
 
@@ -201,27 +261,61 @@ def test_the_wheels_of_another_system_are_those_that_its_markers_ask_for(tmp_pat
     (wheels := tmp_path / "wheelhouse").mkdir()
     for name in ("hatchling", "editables", "back"):
         write_wheel(wheels, name, "1.27")
-    write_wheel(wheels, "front", "1.0", requires=["back", "terminal; os_name == 'nt'", "extra; extra == 'all'"])
+    write_wheel(
+        wheels,
+        "front",
+        "1.0",
+        requires=["back", "terminal; os_name == 'nt'", "extra; extra == 'all'"],
+    )
     write_wheel(wheels, "extra", "1.0", requires=["front[all]"])  # a ring
     write_wheel(wheels, "terminal", "1.0", tag="cp312-cp312-win_amd64")
-    for tag in ("cp312-cp312-win_amd64", "cp311-cp311-manylinux_2_28_x86_64", "cp312-cp312-macosx_11_0_arm64"):
+    for tag in (
+        "cp312-cp312-win_amd64",
+        "cp311-cp311-manylinux_2_28_x86_64",
+        "cp312-cp312-macosx_11_0_arm64",
+    ):
         write_wheel(wheels, "compiled", "1.0", tag=tag)
     write_wheel(wheels, "soup", "1.0")
     write_wheel(wheels, "soup", "2.0")
-    lock = ["front==1.0", "back==1.27", "extra==1.0", "terminal==1.0", "compiled==1.0", "hatchling==1.27"]
+    lock = [
+        "front==1.0",
+        "back==1.27",
+        "extra==1.0",
+        "terminal==1.0",
+        "compiled==1.0",
+        "hatchling==1.27",
+    ]
     lock += ["editables==1.27", "soup==1.0 ; python_full_version < '3.11.5'"]
     lock += ["soup==2.0 ; python_full_version >= '3.11.5'"]
-    course = small_course(tmp_path / "checkout", ["compiled", "front"], ["front[all]", "soup"], "\n".join(lock))
+    course = small_course(
+        tmp_path / "checkout", ["compiled", "front"], ["front[all]", "soup"], "\n".join(lock)
+    )
     only_from(monkeypatch, wheels)
     offline_kit.build(["windows-3.12", "linux-3.11", "macos-3.12"], tmp_path / "kit", course)
     contents = json.loads((tmp_path / "kit" / "kit.json").read_text())
-    common = {"front-1.0", "back-1.27", "extra-1.0", "hatchling-1.27", "editables-1.27", "soup-2.0"}
+    common = {
+        "front-1.0",
+        "back-1.27",
+        "extra-1.0",
+        "hatchling-1.27",
+        "editables-1.27",
+        "soup-2.0",
+    }
     for target, more in {
-        "windows-3.12": {"terminal-1.0-cp312-cp312-win_amd64.whl", "compiled-1.0-cp312-cp312-win_amd64.whl"},
-        "linux-3.11": {"compiled-1.0-cp311-cp311-manylinux_2_28_x86_64.whl", "soup-1.0-py3-none-any.whl"},
+        "windows-3.12": {
+            "terminal-1.0-cp312-cp312-win_amd64.whl",
+            "compiled-1.0-cp312-cp312-win_amd64.whl",
+        },
+        "linux-3.11": {
+            "compiled-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+            "soup-1.0-py3-none-any.whl",
+        },
         "macos-3.12": {"compiled-1.0-cp312-cp312-macosx_11_0_arm64.whl"},
     }.items():
-        assert set(contents[target]["wheels"]) == {f"{name}-py3-none-any.whl" for name in common} | more
+        assert (
+            set(contents[target]["wheels"])
+            == {f"{name}-py3-none-any.whl" for name in common} | more
+        )
     assert {path.name for path in (tmp_path / "kit" / "wheels").iterdir()} == {
         wheel for one in contents.values() for wheel in one["wheels"]
     }
@@ -229,11 +323,15 @@ def test_the_wheels_of_another_system_are_those_that_its_markers_ask_for(tmp_pat
     (course / "requirements.lock").write_text("\n".join(lock[1:]))
     with pytest.raises(SystemExit, match=r"no front for linux-3\.11"):
         offline_kit.build(["linux-3.11"], tmp_path / "other", course)
-    assert not [path for path in tmp_path.iterdir() if "other" in path.name], "nothing half done is left"
+    assert not [path for path in tmp_path.iterdir() if "other" in path.name], (
+        "nothing half done is left"
+    )
 
 
 def test_every_target_of_the_kit_is_a_python_that_the_project_supports():
-    project = offline_kit.tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = offline_kit.tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     supported = Requirement(f"python{project['requires-python']}").specifier
     assert all(f"{python}.0" in supported for python in offline_kit.PYTHONS)
     assert HERE in offline_kit.TARGETS
@@ -249,7 +347,9 @@ def test_the_real_kit_installs_and_runs_a_notebook_without_a_network(tmp_path):
     if probe.returncode:
         pytest.skip("the package index cannot be reached, and the kit is made from it")
     began = time.monotonic()
-    subprocess.run(["make", "offline-kit", f"ARGS=--output {tmp_path / 'kit'}"], cwd=ROOT, check=True)
+    subprocess.run(
+        ["make", "offline-kit", f"ARGS=--output {tmp_path / 'kit'}"], cwd=ROOT, check=True
+    )
     made = time.monotonic()
     folder = tmp_path / "course"
     result = install(tmp_path / "kit", folder)
@@ -262,4 +362,7 @@ def test_the_real_kit_installs_and_runs_a_notebook_without_a_network(tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     size = sum(path.stat().st_size for path in (tmp_path / "kit").rglob("*") if path.is_file())
-    print(f"kit {size / 1e9:.2f} GB, made in {made - began:.0f} s, installed in {installed - made:.0f} s")
+    print(
+        f"kit {size / 1e9:.2f} GB, made in {made - began:.0f} s, installed in "
+        f"{installed - made:.0f} s"
+    )

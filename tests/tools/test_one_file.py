@@ -28,7 +28,9 @@ FLOWERS = ("06", "07", "08", "10")  # the lessons that read them
 BACKBONE = ("10", "11")  # the lessons that fine-tune the bundled network
 EACH = [(platform, name) for platform in one_file.PLATFORMS for name in NAMES]
 each = pytest.mark.parametrize(("platform", "name"), EACH, ids=lambda value: value)
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stands in for Linux machines, with symbolic links")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="stands in for Linux machines, with symbolic links"
+)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +71,11 @@ def carried(book: nbformat.NotebookNode) -> dict[str, bytes]:
         if cell.source.startswith("%%course_file "):
             head, _, text = cell.source.partition("\n")
             _, name, version, digest, *coding = head.split()
-            content = lzma.decompress(base64.b85decode(text.replace("\n", ""))) if coding else f"{text}\n".encode()
+            content = (
+                lzma.decompress(base64.b85decode(text.replace("\n", "")))
+                if coding
+                else f"{text}\n".encode()
+            )
             assert version == __version__
             assert digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
             files[name] = content
@@ -86,45 +92,76 @@ def test_an_edition_holds_the_packages_own_files_byte_for_byte(out, platform, na
     for file, content in files.items():
         assert content == (ROOT / file).read_bytes(), file
     starter = next(cell.source for cell in book.cells if cell.cell_type == "code")
-    assert starter.startswith((ROOT / "tools" / "one_file_bootstrap.py").read_text(encoding="utf-8"))
+    assert starter.startswith(
+        (ROOT / "tools" / "one_file_bootstrap.py").read_text(encoding="utf-8")
+    )
     assert f'OneFile("{__version__}", count={len(files)})' in starter
 
 
 @each
 def test_helpers_are_readable_source_and_only_weights_are_packed(out, platform, name):
-    packed = [cell.source.split()[1] for cell in edition(out, platform, name).cells if "base85\n" in cell.source[:200]]
+    packed = [
+        cell.source.split()[1]
+        for cell in edition(out, platform, name).cells
+        if "base85\n" in cell.source[:200]
+    ]
     assert packed == ["data/backbone.weights.h5"] * (name[:2] in BACKBONE)
 
 
 def test_an_edition_carries_only_what_its_notebook_needs(out):
-    always = {f"helpers/{name}" for name in ("__init__.py", "runtime.py", "exercises/__init__.py")}
-    engine = {path.relative_to(ROOT).as_posix() for path in (ROOT / "helpers" / "checking").glob("*.py")}
-    data = {f"helpers/{name}.py" for name in ("data", "download", "tfrecords", "checks", "seeding", "plots")}
+    always = {
+        f"helpers/{name}" for name in ("__init__.py", "runtime.py", "exercises/__init__.py")
+    }
+    engine = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "helpers" / "checking").glob("*.py")
+    }
+    data = {
+        f"helpers/{name}.py"
+        for name in ("data", "download", "tfrecords", "checks", "seeding", "plots")
+    }
     data |= {"helpers/competition_classes.json", "data/README.md"}
     files = {name[:2]: set(carried(edition(out, "colab", name))) for name in NAMES}
-    assert files["01"] == always | engine | data | {"helpers/exercises/ex01_tensor_basics.py", "data/make_fashion.py"}
+    assert files["01"] == always | engine | data | {
+        "helpers/exercises/ex01_tensor_basics.py",
+        "data/make_fashion.py",
+    }
     assert files["03"] == files["01"] - {"helpers/exercises/ex01_tensor_basics.py"} | {
         "helpers/exercises/ex03_custom_dense_layer.py",
         "helpers/layers.py",
     }
     for number, names in files.items():
-        assert ("data/make_flowers.py" in names) == ("data/drawing.py" in names) == (number in FLOWERS)
+        assert (
+            ("data/make_flowers.py" in names)
+            == ("data/drawing.py" in names)
+            == (number in FLOWERS)
+        )
         assert ("data/backbone.weights.h5" in names) == (number in BACKBONE)
         assert not [name for name in names if name.startswith("tools/")]
         own = {n for n in names if n.startswith("helpers/exercises/")} - always - engine
-        assert len(own) == (2 if number == "07" else 1), f"notebook {number} carries the exercises of others: {own}"
+        assert len(own) == (2 if number == "07" else 1), (
+            f"notebook {number} carries the exercises of others: {own}"
+        )
 
 
 def test_imports_are_found_wherever_they_are():
     code = (
-        "from helpers import (\n    cutmix,\n    plots as p,\n)\n"
-        "def later():\n    import helpers.models\n    from helpers.checking.engine import Exercise\n"
-        "program = '''\n    from helpers.losses import huber\n'''\n"
-        "words = 'import helpers of all kinds'\n"
-        "import helpers_of_others, os\nfrom other.helpers import data\nfrom . import records\n"
+        "from helpers import (\n    cutmix,\n    plots as p,\n)\ndef later():\n    import "
+        "helpers.models\n    from helpers.checking.engine import Exercise\nprogram = "
+        "'''\n    from helpers.losses import huber\n'''\nwords = 'import helpers of all "
+        "kinds'\nimport helpers_of_others, os\nfrom other.helpers import data\nfrom . import "
+        "records\n"
     )
-    wanted = {"helpers", "helpers.cutmix", "helpers.plots", "helpers.models", "helpers.checking.engine"}
-    assert one_file.imported(code) == wanted | {"helpers.losses", "helpers.exercises"} - {"helpers.exercises"}
+    wanted = {
+        "helpers",
+        "helpers.cutmix",
+        "helpers.plots",
+        "helpers.models",
+        "helpers.checking.engine",
+    }
+    assert one_file.imported(code) == wanted | {"helpers.losses", "helpers.exercises"} - {
+        "helpers.exercises"
+    }
 
 
 def test_magics_are_no_obstacle_and_programs_in_them_count():
@@ -143,7 +180,10 @@ def test_magics_are_no_obstacle_and_programs_in_them_count():
 
 @each
 def test_the_lesson_is_left_as_it_is_but_for_outputs_links_and_one_advice(out, platform, name):
-    book, source = edition(out, platform, name), nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    book, source = (
+        edition(out, platform, name),
+        nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4),
+    )
     lesson = book.cells[-len(source.cells) :]
     for ours, theirs in zip(lesson, source.cells, strict=True):
         assert ours.cell_type == theirs.cell_type
@@ -161,7 +201,9 @@ def test_an_edition_is_valid_small_and_folded(out, platform, name):
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
     assert len({cell.id for cell in book.cells}) == len(book.cells)
-    front = book.cells[: next(i for i, cell in enumerate(book.cells) if cell.source.startswith("# "))]
+    front = book.cells[
+        : next(i for i, cell in enumerate(book.cells) if cell.source.startswith("# "))
+    ]
     assert __version__ in front[0].source
     for cell in front[1:]:
         assert cell.metadata.jupyter.source_hidden is True
@@ -183,27 +225,42 @@ def test_colab_is_told_the_gpu_and_kaggle_what_to_attach(out, name):
     assert kernel["competition_sources"] == ["tpu-getting-started"] * (name[:2] in FLOWERS)
     owner, _, slug = kernel["id"].partition("/")
     assert owner == "OWNER"
-    assert slug == re.sub(r"[^a-z0-9]+", "-", kernel["title"].lower()), "Kaggle derives the address from the title"
+    assert slug == re.sub(r"[^a-z0-9]+", "-", kernel["title"].lower()), (
+        "Kaggle derives the address from the title"
+    )
     assert 5 <= len(kernel["title"]) <= 50
     assert edition(out, "kaggle", name).metadata.kaggle.isInternetEnabled is False
 
 
-def test_without_weights_attached_the_capstone_stays_in_the_quick_profile_on_kaggle(out, tmp_path):
+def test_without_weights_attached_the_capstone_stays_in_the_quick_profile_on_kaggle(
+    out, tmp_path
+):
     name = "10_flowers_finetuning"
     line = 'os.environ.setdefault("COURSE_PROFILE", "quick")'
-    asked = {key: [c.source for c in edition(out, *key).cells if line in c.source] for key in EACH}
+    asked = {
+        key: [c.source for c in edition(out, *key).cells if line in c.source] for key in EACH
+    }
     assert [key for key, cells in asked.items() if cells] == [("kaggle", name)]
     list(one_file.export(tmp_path, ("kaggle",), "10", weights="somebody/weights"))
     assert not [c.source for c in edition(tmp_path, "kaggle", name).cells if line in c.source]
-    kernel = json.loads((tmp_path / "kaggle" / name / "kernel-metadata.json").read_text(encoding="utf-8"))
+    kernel = json.loads(
+        (tmp_path / "kaggle" / name / "kernel-metadata.json").read_text(encoding="utf-8")
+    )
     assert kernel["dataset_sources"] == ["somebody/weights"]
     list(one_file.export(tmp_path, ("kaggle",), "09", weights="somebody/weights"))
-    kernel = json.loads((tmp_path / "kaggle" / "09_schedules" / "kernel-metadata.json").read_text(encoding="utf-8"))
+    kernel = json.loads(
+        (tmp_path / "kaggle" / "09_schedules" / "kernel-metadata.json").read_text(
+            encoding="utf-8"
+        )
+    )
     assert kernel["dataset_sources"] == []
 
 
 def test_no_two_kernels_share_an_address(out):
-    kernels = [json.loads(path.read_text(encoding="utf-8"))["id"] for path in out.rglob("kernel-metadata.json")]
+    kernels = [
+        json.loads(path.read_text(encoding="utf-8"))["id"]
+        for path in out.rglob("kernel-metadata.json")
+    ]
     assert len(set(kernels)) == len(NAMES)
 
 
@@ -212,7 +269,9 @@ def test_no_two_kernels_share_an_address(out):
 
 def targets(text: str) -> list[tuple[str, str]]:
     """Every address of a notebook in a text that leads to a platform, as (platform, path in the branch)."""
-    found = re.findall(r"\((https://(colab|kaggle)\.[^)]*?/someone/vision/blob/editions/([^)]*))\)", text)
+    found = re.findall(
+        r"\((https://(colab|kaggle)\.[^)]*?/someone/vision/blob/editions/([^)]*))\)", text
+    )
     for link, platform, _ in found:
         site = {
             "colab": "https://colab.research.google.com/github/someone",
@@ -227,9 +286,14 @@ def test_every_badge_and_link_leads_to_an_edition_that_is_there(tmp_path):
     for path in written:
         cells = nbformat.read(path, as_version=4).cells
         badges = targets(cells[0].source)
-        assert sorted(badges) == [(p, one_file.edition_path(p, path.stem)) for p in ("colab", "kaggle")]
+        assert sorted(badges) == [
+            (p, one_file.edition_path(p, path.stem)) for p in ("colab", "kaggle")
+        ]
         for cell in cells:
-            assert cell.source.count(".ipynb)") == len(targets(cell.source)) or cell.cell_type == "code"
+            assert (
+                cell.source.count(".ipynb)") == len(targets(cell.source))
+                or cell.cell_type == "code"
+            )
             for _, target in targets(cell.source):
                 assert tmp_path / target in written
     table = targets((tmp_path / "README.md").read_text(encoding="utf-8"))
@@ -254,11 +318,19 @@ def test_the_projects_own_address_is_taken_if_it_has_one(monkeypatch):
             return [*self.urls] if name == "Project-URL" else None
 
     for urls, wanted in (
-        (("Documentation, https://x.org", "Repository, https://github.com/some-one/vision.git"), "some-one/vision"),
+        (
+            (
+                "Documentation, https://x.org",
+                "Repository, https://github.com/some-one/vision.git",
+            ),
+            "some-one/vision",
+        ),
         (("Repository, https://example.org/some/one",), ""),
         ((), ""),
     ):
-        monkeypatch.setattr(one_file.importlib.metadata, "metadata", lambda _, urls=urls: Metadata(*urls))
+        monkeypatch.setattr(
+            one_file.importlib.metadata, "metadata", lambda _, urls=urls: Metadata(*urls)
+        )
         assert one_file.known_repository() == wanted
 
 
@@ -269,11 +341,15 @@ def test_the_command_writes_what_it_says(tmp_path, capsys):
     one_file.main(["kaggle", "--only", "01", "--out", str(tmp_path), "--owner", "me"])
     printed = capsys.readouterr().out.split()[0]
     assert Path(printed).is_file()
-    assert json.loads(Path(printed).with_name("kernel-metadata.json").read_text())["id"].startswith("me/tf-vision-01")
+    assert json.loads(Path(printed).with_name("kernel-metadata.json").read_text())[
+        "id"
+    ].startswith("me/tf-vision-01")
     assert not (tmp_path / "colab").exists()
 
 
-@pytest.mark.parametrize("arguments", [["binder"], ["--repository", "https://github.com/a/b"], ["--weights", "a"]])
+@pytest.mark.parametrize(
+    "arguments", [["binder"], ["--repository", "https://github.com/a/b"], ["--weights", "a"]]
+)
 def test_the_command_explains_what_it_does_not_take(arguments, capsys):
     with pytest.raises(SystemExit):
         one_file.main(arguments)
@@ -298,7 +374,10 @@ def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
 def test_make_runs_the_command(platform):
     asked = ["make", "--dry-run", platform, "ONLY=10", "REPOSITORY=a/b", "OWNER=me"]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.search(rf"-m tools\.one_file {platform} --only 10 --repository a/b\s+(\\\s+)?--owner me", done.stdout)
+    assert re.search(
+        rf"-m tools\.one_file {platform} --only 10 --repository a/b\s+(\\\s+)?--owner me",
+        done.stdout,
+    )
 
 
 # ------------------------------------------------------------------------------------------- the cells that bring it in
@@ -319,10 +398,23 @@ def in_a_shell(python, sources: list[str], tmp_path: Path, *path: Path) -> tuple
     """Run cells in an IPython of their own; return all it printed, and its folder of temporary files."""
     temporary = tmp_path / "temporary"
     temporary.mkdir(exist_ok=True)
-    settings = {"PYTHONPATH": os.pathsep.join(map(str, path)), "HOME": str(tmp_path), "TMPDIR": str(temporary)}
-    settings |= {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    settings = {
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "HOME": str(tmp_path),
+        "TMPDIR": str(temporary),
+    }
+    settings |= {
+        "PATH": os.environ["PATH"],
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     done = subprocess.run(
-        [python, "-c", SHELL], input=json.dumps(sources), cwd=tmp_path, env=settings, capture_output=True, text=True
+        [python, "-c", SHELL],
+        input=json.dumps(sources),
+        cwd=tmp_path,
+        env=settings,
+        capture_output=True,
+        text=True,
     )
     return done.stdout + done.stderr, temporary
 
@@ -334,7 +426,10 @@ def front(out: Path, name: str = "03_custom_dense_layer") -> list[str]:
 
 
 def test_the_folded_cells_bring_the_helpers_in(out, python, tmp_path):
-    child = "import subprocess; print(subprocess.run([sys.executable, '-c', 'import helpers.runtime as r; print(r)']))"
+    child = (
+        "import subprocess; print(subprocess.run([sys.executable, '-c', 'import "
+        "helpers.runtime as r; print(r)']))"
+    )
     printed, temporary = in_a_shell(python, [*front(out), WHERE, child], tmp_path)
     assert f"Helpers {__version__}: " in printed
     assert "checksums right" in printed
@@ -347,20 +442,29 @@ def test_the_folded_cells_bring_the_helpers_in(out, python, tmp_path):
 @pytest.mark.parametrize("before", [[], ["import helpers; helpers.unrelated()"]])
 def test_an_impostor_is_named_and_passed_over(out, python, tmp_path, impostor, before):
     printed, temporary = in_a_shell(python, [*before, *front(out), WHERE], tmp_path, impostor)
-    assert f"An unrelated package named helpers, at {impostor / 'helpers'}, is passed over" in printed
+    assert (
+        f"An unrelated package named helpers, at {impostor / 'helpers'}, is passed over"
+        in printed
+    )
     assert f"from {temporary.resolve()}/tf-vision-course-" in printed
 
 
 def test_a_cell_that_was_changed_is_told_and_used(out, python, tmp_path):
     cells = front(out)
-    place = next(i for i, source in enumerate(cells) if source.startswith("%%course_file helpers/runtime.py"))
+    place = next(
+        i
+        for i, source in enumerate(cells)
+        if source.startswith("%%course_file helpers/runtime.py")
+    )
     changed = [*cells]
     changed[place] += "\nprint('my own line')"
     printed, _ = in_a_shell(python, [*changed, "import helpers.runtime"], tmp_path)
     assert "Changed in this notebook: helpers/runtime.py" in printed
     assert "1 changed" in printed
     assert "my own line" in printed
-    again, _ = in_a_shell(python, [*changed, cells[place], "one_file.use()", "import helpers.runtime"], tmp_path)
+    again, _ = in_a_shell(
+        python, [*changed, cells[place], "one_file.use()", "import helpers.runtime"], tmp_path
+    )
     assert "checksums right" in again, "the course's own text, run afterwards, counts again"
     assert "my own line" not in again
 
@@ -371,7 +475,9 @@ def test_cells_left_out_are_missed(out, python, tmp_path):
     assert f"{len(cells) - 3} of this notebook's {len(cells) - 2} folded cells" in printed
 
 
-def test_the_installed_course_of_the_same_version_is_preferred_unless_a_cell_was_changed(out, tmp_path):
+def test_the_installed_course_of_the_same_version_is_preferred_unless_a_cell_was_changed(
+    out, tmp_path
+):
     cells = front(out)
     printed, _ = in_a_shell(sys.executable, [*cells, WHERE], tmp_path)
     assert f"Helpers {__version__}: the installed course" in printed
@@ -386,7 +492,11 @@ def test_the_installed_course_of_the_same_version_is_preferred_unless_a_cell_was
 
 
 def test_a_lesson_run_without_the_folded_cells_says_what_to_do(out, python, tmp_path, impostor):
-    cells = [cell for cell in edition(out, "colab", "03_custom_dense_layer").cells if cell.cell_type == "code"]
+    cells = [
+        cell
+        for cell in edition(out, "colab", "03_custom_dense_layer").cells
+        if cell.cell_type == "code"
+    ]
     setup = next(cell.source for cell in cells if cell.id.startswith("lesson-"))
     printed, _ = in_a_shell(python, [setup], tmp_path, impostor)
     assert "run all cells from the top" in printed
@@ -400,7 +510,9 @@ def test_data_that_did_not_come_along_are_drawn_once(tmp_path, monkeypatch, caps
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "README.md").touch()
     script = tmp_path / "data" / "make_dots.py"
-    script.write_text("def main(folder):\n    folder.mkdir()\n    (folder / 'one.txt').write_text('.')\n")
+    script.write_text(
+        "def main(folder):\n    folder.mkdir()\n    (folder / 'one.txt').write_text('.')\n"
+    )
     monkeypatch.setattr(runtime, "_PACKAGE", tmp_path / "helpers")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     drawn = runtime.course_path("data", "dots", "one.txt")
@@ -435,11 +547,15 @@ def go(out, platform, name, python, tmp_path, cache, *path, layout=LAYOUTS[0], *
     source, capstone = out / one_file.edition_path(platform, name), name[:2] == "10"
     layout = layout if platform == "kaggle" and name[:2] in FLOWERS else ""
     files["listed"] = not capstone
-    run = run_alone(source, python, platform, tmp_path / "disk", cache, *path, layout=layout, **files)
+    run = run_alone(
+        source, python, platform, tmp_path / "disk", cache, *path, layout=layout, **files
+    )
     assert not run.error, run.error
     assert "checksums right" in run.printed
     if layout:
-        assert f"Kaggle flowers (kaggle in {tmp_path}/disk/kaggle/input/{layout})" in run.printed
+        assert (
+            f"Kaggle flowers (kaggle in {tmp_path}/disk/kaggle/input/{layout})" in run.printed
+        )
     if capstone:
         check_capstone(run)
     return run
@@ -447,8 +563,14 @@ def go(out, platform, name, python, tmp_path, cache, *path, layout=LAYOUTS[0], *
 
 def test_the_capstone_runs_alone_on_kaggle(out, python, tmp_path, cache):
     run = go(out, "kaggle", "10_flowers_finetuning", python, tmp_path, cache)
-    assert not (cache / "tf-vision-course").exists(), "with the competition at hand nothing is drawn"
-    assert {path.name for path in run.working.iterdir()} >= {"submission.csv", "results.json", "flowers.keras"}
+    assert not (cache / "tf-vision-course").exists(), (
+        "with the competition at hand nothing is drawn"
+    )
+    assert {path.name for path in run.working.iterdir()} >= {
+        "submission.csv",
+        "results.json",
+        "flowers.keras",
+    }
 
 
 @pytest.mark.long
@@ -467,7 +589,10 @@ def test_the_competition_is_found_however_it_is_attached(out, python, tmp_path, 
 @pytest.mark.parametrize("platform", one_file.PLATFORMS)
 def test_the_capstone_runs_beside_an_impostor(out, python, tmp_path, cache, impostor, platform):
     run = go(out, platform, "10_flowers_finetuning", python, tmp_path, cache, impostor)
-    assert f"An unrelated package named helpers, at {impostor / 'helpers'}, is passed over" in run.printed
+    assert (
+        f"An unrelated package named helpers, at {impostor / 'helpers'}, is passed over"
+        in run.printed
+    )
 
 
 @pytest.mark.long
@@ -475,18 +600,31 @@ def test_what_is_drawn_on_the_spot_is_what_the_course_brings(out, python, tmp_pa
     """Fashion byte for byte; flowers by their labels and, within a rounding of their JPEGs, their pixels."""
     import tensorflow as tf
 
-    go(out, "colab", "07_augmentation", python, tmp_path, cache)  # draws both, if no test before has
-    drawn = {path.name.partition("-")[0]: path for path in (cache / "tf-vision-course").iterdir()}
+    # Draws both, if no test before has.
+    go(out, "colab", "07_augmentation", python, tmp_path, cache)
+    drawn = {
+        path.name.partition("-")[0]: path for path in (cache / "tf-vision-course").iterdir()
+    }
     for path in sorted((ROOT / "data" / "fashion").iterdir()):
-        assert gzip.decompress((drawn["fashion"] / path.name).read_bytes()) == gzip.decompress(path.read_bytes())
+        assert gzip.decompress((drawn["fashion"] / path.name).read_bytes()) == gzip.decompress(
+            path.read_bytes()
+        )
     for path in sorted((ROOT / "data" / "flowers").rglob("*.tfrec")):
         same = drawn["flowers"] / path.relative_to(ROOT / "data" / "flowers")
-        pairs = zip(*(tf.data.TFRecordDataset(str(file)).as_numpy_iterator() for file in (path, same)), strict=True)
+        pairs = zip(
+            *(tf.data.TFRecordDataset(str(file)).as_numpy_iterator() for file in (path, same)),
+            strict=True,
+        )
         for pair in pairs:
-            ours, theirs = (tf.train.Example.FromString(record).features.feature for record in pair)
+            ours, theirs = (
+                tf.train.Example.FromString(record).features.feature for record in pair
+            )
             assert ours["class"] == theirs["class"]
             assert ours["id"] == theirs["id"]
-            images = (Image.open(io.BytesIO(fields["image"].bytes_list.value[0])) for fields in (ours, theirs))
+            images = (
+                Image.open(io.BytesIO(fields["image"].bytes_list.value[0]))
+                for fields in (ours, theirs)
+            )
             a, b = (np.asarray(image, np.float32) for image in images)
             assert np.abs(a - b).mean() < 1
 
@@ -503,14 +641,25 @@ def platform_python(tmp_path_factory) -> Path:
         pytest.skip("no Python 3.12 or 3.13 (name one in COURSE_PLATFORM_PYTHON)")
     folder = tmp_path_factory.mktemp("colab") / "python"
     subprocess.run([base, "-m", "venv", folder], check=True)
-    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     done = subprocess.run(
         [*install, "--only-binary=:all:", "-r", ROOT / "tests" / "colab-requirements.txt"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode and "No matching distribution" not in done.stderr and "conflict" not in done.stderr:
+    if (
+        done.returncode
+        and "No matching distribution" not in done.stderr
+        and "conflict" not in done.stderr
+    ):
         pytest.skip(f"the packages cannot be fetched: {done.stderr[-300:]}")
     assert not done.returncode, done.stderr
     return prepared(folder / "bin" / "python")
@@ -518,6 +667,10 @@ def platform_python(tmp_path_factory) -> Path:
 
 @pytest.mark.long
 @each
-def test_every_notebook_runs_with_the_platforms_versions(out, platform_python, tmp_path, cache, platform, name):
+def test_every_notebook_runs_with_the_platforms_versions(
+    out, platform_python, tmp_path, cache, platform, name
+):
     run = go(out, platform, name, platform_python, tmp_path, cache)
-    assert re.search(r"Python 3\.1[23]\.\d+, TensorFlow 2\.20\.\d+, Keras 3\.13\.\d+", run.printed)
+    assert re.search(
+        r"Python 3\.1[23]\.\d+, TensorFlow 2\.20\.\d+, Keras 3\.13\.\d+", run.printed
+    )
