@@ -12,12 +12,16 @@ TESTABLE := .venv/ready-to-test
 # A file of tests, or a notebook with its kernel, stays in one process.
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help lab run test test-all notebooks colab kaggle editions offline-kit format lock data clean
+# What belongs to one notebook: itself, what is claimed of it, its exercises.
+BELONGING = $(wildcard notebooks/$(ONLY)*.ipynb) tests/notebooks tests/helpers/exercises -k '$(ONLY)'
+
+.PHONY: help lab run check test test-all notebooks colab kaggle editions offline-kit format lock data clean
 
 help:
 	@echo 'make lab        set up, then open JupyterLab on the course'
 	@echo 'make run        set up, then execute the whole course headless and print a summary'
-	@echo 'make test       set up, then run the tests, the notebooks included'
+	@echo 'make test       set up, then run the tests, the notebooks included (ONLY=08: what belongs to notebook 08)'
+	@echo 'make check      set up, then style, floors, sync and the quick unit tests: under two minutes'
 	@echo 'make test-all   the same and the long ones'
 	@echo 'make notebooks  rebuild the notebooks from notebooks/text (ONLY=10 for one)'
 	@echo 'make colab      write each notebook as one file for Colab to dist/colab (ONLY=10, REPOSITORY=owner/name)'
@@ -53,8 +57,11 @@ lab: $(READY)
 run: $(READY)
 	$(PY) -m tools.notebooks run $(ONLY)
 
+check: $(TESTABLE)
+	$(PYTEST) tests -m 'not long and not slow' $(ARGS)
+
 test: $(TESTABLE)
-	$(PYTEST) -m 'not long' $(ARGS)
+	$(PYTEST) -m 'not long' $(if $(ONLY),$(BELONGING)) $(ARGS)
 
 test-all: $(TESTABLE)
 	$(PYTEST) $(ARGS)
