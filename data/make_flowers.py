@@ -1,39 +1,50 @@
-"""Draw the bundled flowers: five classes, 192x192 JPEG, in the TFRecord layout of the flowers competition.
+"""Draw the bundled flowers: five classes, 192x192 JPEG, in the flowers competition's layout.
 
-Run with no arguments to write `flowers/` beside this file. Every picture depends on its split
-and index alone.
+Without arguments it writes `flowers/` beside this file. Every picture depends on its split and
+index alone, and on the order of the random draws below.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from drawing import (
-    GOLDEN_ANGLE,
     Cloud,
+    Light,
+    around,
     backdrop,
     ball,
     blades,
     daylight,
     develop,
+    doubled,
     facing,
     grass,
     join,
     leaf_green,
     mix,
+    notched,
     oval,
+    ranks,
     render,
     revolve,
+    sphere,
+    spiral,
     stack,
     tubes,
 )
+from numpy import pi
 from PIL import Image
 
+FOLDER = Path(__file__).parent / "flowers"
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 COUNTS = {"train": 700, "val": 200, "test": 100}
 SHARDS = {"train": 4, "val": 2, "test": 1}
@@ -57,89 +68,170 @@ WEIGHTS = {
     "sunflowers": (0.05, 0.08, 0.58, 0.22, 0.07, 0.0, 0.0),
     "tulips": (0.11, 0.05, 0.17, 0.14, 0.22, 0.17, 0.14),
 }
+DAISY_DISCS = (
+    (0.55, 0.30, 0.02),
+    (0.75, 0.62, 0.10),
+    (0.25, 0.12, 0.05),
+)
+SUNFLOWER_DISCS = (
+    (0.07, 0.035, 0.015),
+    (0.16, 0.10, 0.02),
+    (0.20, 0.20, 0.05),
+)
 
 
-# fmt: off
+# ------------------------------------------------------------------------------ paint and parts
+
+
 def petal_paint(rng, colours, count, veins=6.0, border=None):
-    """A painter for `blades`: base to tip, a border, veins, a crease down the middle, and no two petals quite alike."""
+    """A painter for `blades`: from base to tip, a border, veins, a crease down the middle.
+
+    No two of the `count` petals are quite alike. The border has the colour of the tip where
+    none is given.
+    """
     base, tip = np.clip(np.float32(colours) * rng.uniform(0.85, 1.1, 3), 0, 1)
     own = rng.normal(1, 0.07, (count, 1, 1, 1)).astype(np.float32)
-    start, reach = rng.uniform(0, 0.35), rng.uniform(0.4, 1.0)
+    start = rng.uniform(0, 0.35)
+    reach = rng.uniform(0.4, 1.0)
+    if border is None:
+        border = tip
 
-    def paint(u, v, blade):
-        inner = mix(base, tip, np.clip((u - start) / reach, 0, 1))
-        colour = mix(inner, tip if border is None else border, np.clip(4 * np.abs(v) - 2.6 + 0 * u, 0, 1))
-        line = 1 - 0.08 * np.sin(veins * np.pi * v + 0 * u) ** 2 - 0.12 * np.exp(-((v / 0.08) ** 2)) * (1 - u)
-        return (colour * line[..., None])[None] * own
+    def paint(u, v):
+        inner = mix(base, tip, (u - start) / reach)
+        at_border = 4 * np.abs(v) - 2.6 + 0 * u
+        colour = mix(inner, border, at_border)
+        vein = 0.08 * np.sin(veins * pi * v + 0 * u) ** 2
+        crease = 0.12 * np.exp(-((v / 0.08) ** 2)) * (1 - u)
+        line = 1 - vein - crease
+        return colour * line[..., None] * own
 
     return paint
 
 
 def any_border(rng, chance):
     """Now and then the colour of a border, else none."""
-    return np.float32(COLOURS[rng.choice(list(COLOURS))][1]) if rng.random() < chance else None
+    if rng.random() >= chance:
+        return None
+    _, tip = COLOURS[rng.choice(list(COLOURS))]
+    return np.float32(tip)
 
 
 def leaf_paint(rng, colour):
     """A painter for leaves: a light midrib and slanting side ribs."""
-    light, ribs = np.clip(colour * 1.5 + 0.05, 0, 1), rng.uniform(8, 14)
+    light = np.clip(colour * 1.5 + 0.05, 0, 1)
+    ribs = rng.uniform(8, 14)
 
-    def paint(u, v, blade):
-        rib = np.exp(-((v / 0.06) ** 2)) + 0.35 * np.clip(np.sin(2 * np.pi * (ribs * u - 3 * np.abs(v))), 0.6, 1) - 0.2
-        return mix(colour, light, np.clip(rib, 0, 1))[None]
+    def paint(u, v):
+        midrib = np.exp(-((v / 0.06) ** 2))
+        wave = np.sin(2 * pi * (ribs * u - 3 * np.abs(v)))
+        side_ribs = 0.35 * np.clip(wave, 0.6, 1)
+        return mix(colour, light, midrib + side_ribs - 0.2)
 
     return paint
 
 
 def seed_disc(rng, px, size, dark, light, dome, arms):
-    """The middle of a composite flower: a dome whose florets stand in two families of spirals."""
+    """The middle of a composite flower: a dome, its florets in two families of spirals."""
     dark_ring = rng.uniform(0.0, 0.7)
 
     def paint(t, turn):
         out = 9 * arms * np.sqrt(t)
-        spiral = np.sin(arms * turn + out / 4) * np.sin(1.6 * arms * turn - out / 5)
+        one_way = np.sin(arms * turn + out / 4)
+        other_way = np.sin(1.6 * arms * turn - out / 5)
         ring = np.clip(1.2 * np.abs(t - dark_ring) + 0.1, 0, 1)
-        return mix(dark, light, np.clip(ring + 0.45 * spiral, 0, 1))
+        return mix(dark, light, ring + 0.45 * (one_way * other_way))
 
-    return revolve(px, lambda t: np.sin(t * np.pi / 2), lambda t: dome * np.cos(t * np.pi / 2), paint, size)
+    def radii(t):
+        return np.sin(t * pi / 2)
+
+    def heights(t):
+        return dome * np.cos(t * pi / 2)
+
+    return revolve(px, radii, heights, paint, size)
+
+
+# --------------------------------------------------------------------------------- five flowers
 
 
 def daisy(rng, px, size, colours):
+    """A ring of narrow petals around a domed disc."""
     count = int(rng.integers(13, 34))
     middle = size * rng.uniform(0.2, 0.32)
-    azimuth = np.arange(count) * 2 * np.pi / count + rng.normal(0, 0.06, count)
-    lift, bend = rng.uniform(-0.1, 0.7), rng.uniform(-0.8, 0.1)
+    azimuth = around(count) + rng.normal(0, 0.06, count)
+    lift = rng.uniform(-0.1, 0.7)
+    bend = rng.uniform(-0.8, 0.1)
     width = size * rng.uniform(2.2, 3.4) / count
     tip = rng.uniform(0.25, 0.5)
     petals = blades(
-        px, azimuth, (size - middle * 0.6) * rng.uniform(0.88, 1.05, count), width, lift + rng.normal(0, 0.09, count),
-        petal_paint(rng, colours, count, veins=3), lambda u: oval(u, 0.7, tip), bend, cup=rng.uniform(-0.5, 0.5),
-        radius=middle * 0.6, height=rng.uniform(-0.02, 0.02, count) * size,
+        px,
+        azimuth,
+        length=(size - middle * 0.6) * rng.uniform(0.88, 1.05, count),
+        width=width,
+        lift=lift + rng.normal(0, 0.09, count),
+        paint=petal_paint(rng, colours, count, veins=3),
+        profile=oval(0.7, tip),
+        bend=bend,
+        cup=rng.uniform(-0.5, 0.5),
+        radius=middle * 0.6,
+        height=rng.uniform(-0.02, 0.02, count) * size,
     )
-    yolk = [(0.55, 0.30, 0.02), (0.75, 0.62, 0.10), (0.25, 0.12, 0.05)][rng.choice(3, p=[0.5, 0.35, 0.15])]
-    disc = seed_disc(rng, px, middle, yolk, (0.95, 0.72, 0.10), rng.uniform(0.25, 0.8), 13)
+    disc = seed_disc(
+        rng,
+        px,
+        size=middle,
+        dark=DAISY_DISCS[rng.choice(3, p=[0.5, 0.35, 0.15])],
+        light=(0.95, 0.72, 0.10),
+        dome=rng.uniform(0.25, 0.8),
+        arms=13,
+    )
     return join([petals, disc])
 
 
 def sunflower(rng, px, size, colours):
+    """Two rows of pointed petals around a broad dark disc, green sepals below."""
     middle = size * rng.uniform(0.38, 0.55)
-    rows = []
-    for row in range(2):
-        count = int(rng.integers(16, 24))
-        azimuth = (np.arange(count) + row / 2) * 2 * np.pi / count + rng.normal(0, 0.08, count)
-        rows.append(blades(
-            px, azimuth, (size - middle * 0.8) * rng.uniform(0.8, 1.1, count), size * rng.uniform(0.09, 0.13),
-            rng.uniform(-0.1, 0.5) + rng.normal(0, 0.16, count), petal_paint(rng, colours, count, veins=5),
-            lambda u: oval(u, 0.45, 0.75), rng.normal(-0.3, 0.35, count), cup=rng.uniform(0.2, 0.9),
-            radius=middle * 0.85, height=-0.04 * size * row, ruffle=0.05,
-        ))
-    dark = [(0.07, 0.035, 0.015), (0.16, 0.10, 0.02), (0.20, 0.20, 0.05)][rng.integers(3)]
-    disc = seed_disc(rng, px, middle, dark, (0.45, 0.26, 0.05), rng.uniform(0.1, 0.45), 21)
-    sepals = blades(
-        px, np.arange(14) * 0.45, size * 0.75, size * 0.12, rng.uniform(-0.3, 0.3), leaf_green(rng),
-        lambda u: oval(u, 0.35, 0.9), radius=middle * 0.5, height=-0.1 * size,
+    inner = sunflower_petals(rng, px, size, middle, colours, row=0)
+    outer = sunflower_petals(rng, px, size, middle, colours, row=1)
+    disc = seed_disc(
+        rng,
+        px,
+        size=middle,
+        dark=SUNFLOWER_DISCS[rng.integers(3)],
+        light=(0.45, 0.26, 0.05),
+        dome=rng.uniform(0.1, 0.45),
+        arms=21,
     )
-    return join([*rows, disc, sepals])
+    sepals = blades(
+        px,
+        azimuth=np.arange(14) * 0.45,
+        length=size * 0.75,
+        width=size * 0.12,
+        lift=rng.uniform(-0.3, 0.3),
+        paint=leaf_green(rng),
+        profile=oval(0.35, 0.9),
+        radius=middle * 0.5,
+        height=-0.1 * size,
+    )
+    return join([inner, outer, disc, sepals])
+
+
+def sunflower_petals(rng, px, size, middle, colours, row):
+    """One of the two rows; the second lies lower, and between the petals of the first."""
+    count = int(rng.integers(16, 24))
+    return blades(
+        px,
+        azimuth=around(count, offset=row / 2) + rng.normal(0, 0.08, count),
+        length=(size - middle * 0.8) * rng.uniform(0.8, 1.1, count),
+        width=size * rng.uniform(0.09, 0.13),
+        lift=rng.uniform(-0.1, 0.5) + rng.normal(0, 0.16, count),
+        paint=petal_paint(rng, colours, count, veins=5),
+        profile=oval(0.45, 0.75),
+        bend=rng.normal(-0.3, 0.35, count),
+        cup=rng.uniform(0.2, 0.9),
+        radius=middle * 0.85,
+        height=-0.04 * size * row,
+        ruffle=0.05,
+    )
 
 
 def dandelion(rng, px, size, colours):
@@ -147,201 +239,377 @@ def dandelion(rng, px, size, colours):
     if rng.random() < 0.3:
         return seed_head(rng, px, size)
     count = int(rng.integers(150, 240))
-    t = np.sqrt((np.arange(count) + 0.5) / count)
-    azimuth = np.arange(count) * GOLDEN_ANGLE
+    t = np.sqrt(ranks(count))
+    length = size * (0.45 + 0.45 * t)
+
+    def strap(u):
+        end = np.where(u > 0.97, 0.7, 1.0)
+        return (0.6 + 0.4 * u) * end
+
     florets = blades(
-        px, azimuth, size * (0.45 + 0.45 * t) * rng.uniform(0.85, 1.12, count), size * rng.uniform(0.024, 0.038),
-        np.pi / 2 * (1 - t * rng.uniform(0.9, 1.15)) + rng.normal(0, 0.12, count),
-        petal_paint(rng, colours, count, veins=2), lambda u: (0.6 + 0.4 * u) * np.where(u > 0.97, 0.7, 1.0),
-        rng.normal(-0.25, 0.25, count), cup=0.9, radius=0.16 * size * t, height=0.12 * size * (1 - t**2),
+        px,
+        azimuth=spiral(count),
+        length=length * rng.uniform(0.85, 1.12, count),
+        width=size * rng.uniform(0.024, 0.038),
+        lift=pi / 2 * (1 - t * rng.uniform(0.9, 1.15)) + rng.normal(0, 0.12, count),
+        paint=petal_paint(rng, colours, count, veins=2),
+        profile=strap,
+        bend=rng.normal(-0.25, 0.25, count),
+        cup=0.9,
+        radius=0.16 * size * t,
+        height=0.12 * size * (1 - t**2),
     )
     sepals = blades(
-        px, np.arange(16) * 2.4, size * rng.uniform(0.5, 0.75, 16), size * 0.06, rng.uniform(-0.9, 0.2),
-        leaf_green(rng), lambda u: oval(u, 0.3, 0.8), bend=rng.uniform(-1.5, 0.5), radius=0.1 * size,
+        px,
+        azimuth=np.arange(16) * 2.4,
+        length=size * rng.uniform(0.5, 0.75, 16),
+        width=size * 0.06,
+        lift=rng.uniform(-0.9, 0.2),
+        paint=leaf_green(rng),
+        profile=oval(0.3, 0.8),
+        bend=rng.uniform(-1.5, 0.5),
+        radius=0.1 * size,
         height=-0.08 * size,
     )
     return join([florets, sepals])
 
 
 def seed_head(rng, px, size):
-    """A ball of parachutes; some may have flown."""
-    count = int(rng.integers(70, 120))
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.arange(count) * GOLDEN_ANGLE
-    out = np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], 1)
+    """A ball of parachutes; some may have flown.
+
+    From the core a seed, its stalk, and at its end a bunch of hairs, for every direction out.
+    """
+    out = sphere(int(rng.integers(70, 120)))
     if rng.random() < 0.35:
-        out = out[out @ rng.normal(size=3) < rng.uniform(0.0, 1.2)]
-    count = len(out)
-    if not count:
-        out, count = np.array([[0.0, 0.0, 1.0]]), 1
+        windward = out @ rng.normal(size=3)
+        out = out[windward < rng.uniform(0.0, 1.2)]
+    if not len(out):
+        out = np.array([[0.0, 0.0, 1.0]])
     grey = np.float32([0.86, 0.86, 0.82]) * rng.uniform(0.8, 1.05)
-    rays = 14
-    spread = rng.normal(size=(count, rays, 3))
-    spread -= (spread * out[:, None]).sum(-1, keepdims=True) * out[:, None]
-    spread /= np.linalg.norm(spread, axis=-1, keepdims=True)
-    root = 0.72 * size * out[:, None] + 0 * spread
-    hairs = np.stack([root, root + 0.25 * size * (spread + 0.75 * out[:, None])], 2).reshape(-1, 2, 3)
-    stalks = np.stack([0.14 * size * out, 0.74 * size * out], 1)
-    t = np.linspace(0, 1, max(4, int(0.35 * size * px)), dtype=np.float32)[None, :, None]
-    lines = hairs[:, :1] * (1 - t) + hairs[:, 1:] * t
-    normals = np.repeat(out, rays, 0)[:, None] + 0 * lines
-    fluff = Cloud(*(np.float32(a).reshape(-1, 3) for a in (lines, normals, grey + 0 * lines)))
-    brown = np.float32([0.35, 0.24, 0.13])
-    seeds = tubes(px, np.stack([0.10 * size * out, 0.26 * size * out], 1), 0.012 * size, brown)
+    hairs = parachutes(rng, px, size, out, grey)
+    stalks = spokes(px, out, 0.14 * size, 0.74 * size, thick=0.004 * size, colour=grey * 0.8)
+    brown = (0.35, 0.24, 0.13)
+    seeds = spokes(px, out, 0.10 * size, 0.26 * size, thick=0.012 * size, colour=brown)
     core = ball(px, 0.11 * size, (0.55, 0.55, 0.35))
-    return join([fluff, tubes(px, stalks, 0.004 * size, grey * 0.8), seeds, core])
+    return join([hairs, stalks, seeds, core])
+
+
+def spokes(px, out, start, stop, thick, colour):
+    """Straight bars from the centre outwards, one for each direction."""
+    paths = np.stack([start * out, stop * out], 1)
+    return tubes(px, paths, thick, colour)
+
+
+def parachutes(rng, px, size, out, grey):
+    """Fourteen hairs for each direction out, spread like the ribs of an umbrella.
+
+    A hair is a line of single points: at this size a tube would be too thick.
+    """
+    rays = 14
+    axis = out[:, None]
+    spread = rng.normal(size=(len(out), rays, 3))
+    spread -= (spread * axis).sum(-1, keepdims=True) * axis
+    spread /= np.linalg.norm(spread, axis=-1, keepdims=True)
+    root = 0.72 * size * axis
+    end = root + 0.25 * size * (spread + 0.75 * axis)
+    root = np.broadcast_to(root, end.shape).reshape(-1, 1, 3)
+    end = end.reshape(-1, 1, 3)
+    steps = max(4, int(0.35 * size * px))
+    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    points = root * (1 - t) + end * t
+    normals = np.repeat(out, rays, 0)[:, None]
+    normals = np.broadcast_to(normals, points.shape)
+    colours = np.broadcast_to(grey, points.shape)
+    return Cloud(
+        np.float32(points).reshape(-1, 3),
+        np.float32(normals).reshape(-1, 3),
+        np.float32(colours).reshape(-1, 3),
+    )
 
 
 def rose(rng, px, size, colours):
+    """Broad petals along a spiral, upright inside and laid back outside."""
     count = int(rng.integers(16, 34))
-    t = (np.arange(count) + 0.5) / count
+    t = ranks(count)
     openness = rng.uniform(0.15, 1.0)
     border = any_border(rng, 0.15)
     jitter = rng.normal(0, 0.1, count)
+
+    def broad(u):
+        rounded = np.sqrt(np.clip(u * (1.9 - 0.9 * u), 0, 1))
+        end = np.clip((1.001 - u) * 9, 0, 1)
+        return rounded * end**0.35
+
     petals = blades(
-        px, np.arange(count) * GOLDEN_ANGLE + jitter, size * (0.55 + 0.45 * t), size * (0.16 + 0.42 * t),
-        1.35 - openness * 1.1 * t**1.5 + jitter, petal_paint(rng, colours, count, veins=4, border=border),
-        lambda u: np.sqrt(np.clip(u * (1.9 - 0.9 * u), 0, 1)) * np.clip((1.001 - u) * 9, 0, 1) ** 0.35,
-        bend=0.75 - 0.95 * t * openness, curl=-(0.2 + 1.5 * t) * rng.uniform(0.5, 1.1), cup=1.9 - 1.0 * t,
-        radius=size * (0.02 + 0.20 * t * (0.5 + openness)), height=size * 0.30 * (1 - t), ruffle=0.05,
+        px,
+        azimuth=spiral(count) + jitter,
+        length=size * (0.55 + 0.45 * t),
+        width=size * (0.16 + 0.42 * t),
+        lift=1.35 - openness * 1.1 * t**1.5 + jitter,
+        paint=petal_paint(rng, colours, count, veins=4, border=border),
+        profile=broad,
+        bend=0.75 - 0.95 * t * openness,
+        curl=-(0.2 + 1.5 * t) * rng.uniform(0.5, 1.1),
+        cup=1.9 - 1.0 * t,
+        radius=size * (0.02 + 0.20 * t * (0.5 + openness)),
+        height=size * 0.30 * (1 - t),
+        ruffle=0.05,
     )
     sepals = blades(
-        px, np.arange(5) * 1.257, size * 0.6, size * 0.12, rng.uniform(-0.8, 0.8), leaf_green(rng),
-        lambda u: oval(u, 0.3, 0.9), bend=-0.8, radius=0.05 * size, height=-0.02 * size,
+        px,
+        azimuth=np.arange(5) * 1.257,
+        length=size * 0.6,
+        width=size * 0.12,
+        lift=rng.uniform(-0.8, 0.8),
+        paint=leaf_green(rng),
+        profile=oval(0.3, 0.9),
+        bend=-0.8,
+        radius=0.05 * size,
+        height=-0.02 * size,
     )
     return join([petals, sepals])
 
 
 def tulip(rng, px, size, colours):
-    openness = rng.choice([rng.uniform(0.0, 0.4), rng.uniform(0.4, 1.0)], p=[0.7, 0.3])
+    """A cup of three outer and three inner petals, closed more often than open."""
+    closed = rng.uniform(0.0, 0.4)
+    opened = rng.uniform(0.4, 1.0)
+    openness = rng.choice([closed, opened], p=[0.7, 0.3])
     border = any_border(rng, 0.2)
     pointed = rng.uniform(0.4, 0.8)
-    whorls = []
-    for inner in (0, 1):
-        whorls.append(blades(
-            px, (np.arange(3) + inner / 2) * 2 * np.pi / 3 + rng.normal(0, 0.07, 3), size * rng.uniform(1.5, 1.75),
-            size * (0.56 - 0.06 * inner), 0.25 + rng.normal(0, 0.05, 3),
-            petal_paint(rng, colours, 3, veins=9, border=border), lambda u: oval(u, 0.5, pointed),
-            bend=1.75 - 1.0 * openness + rng.normal(0, 0.08, 3), curl=0.3 - 1.2 * openness * rng.random(),
-            cup=1.35 - 0.4 * openness, radius=size * (0.06 - 0.03 * inner), ruffle=0.02,
-        ))
-    stamens = blades(px, np.arange(6) * 1.05, size * 0.6, size * 0.03, 1.3, (0.12, 0.08, 0.05), radius=0.08 * size)
-    pistil = tubes(px, [[[0, 0, 0], [0, 0, 0.6 * size]]], 0.06 * size, (0.55, 0.6, 0.2))
-    return join([*whorls, stamens, pistil])
+
+    def whorl(inner):
+        return blades(
+            px,
+            azimuth=around(3, offset=inner / 2) + rng.normal(0, 0.07, 3),
+            length=size * rng.uniform(1.5, 1.75),
+            width=size * (0.56 - 0.06 * inner),
+            lift=0.25 + rng.normal(0, 0.05, 3),
+            paint=petal_paint(rng, colours, 3, veins=9, border=border),
+            profile=oval(0.5, pointed),
+            bend=1.75 - 1.0 * openness + rng.normal(0, 0.08, 3),
+            curl=0.3 - 1.2 * openness * rng.random(),
+            cup=1.35 - 0.4 * openness,
+            radius=size * (0.06 - 0.03 * inner),
+            ruffle=0.02,
+        )
+
+    outer_petals = whorl(0)
+    inner_petals = whorl(1)
+    stamens = blades(
+        px,
+        azimuth=np.arange(6) * 1.05,
+        length=size * 0.6,
+        width=size * 0.03,
+        lift=1.3,
+        paint=(0.12, 0.08, 0.05),
+        radius=0.08 * size,
+    )
+    upright = [[0, 0, 0], [0, 0, 0.6 * size]]
+    pistil = tubes(px, [upright], 0.06 * size, (0.55, 0.6, 0.2))
+    return join([outer_petals, inner_petals, stamens, pistil])
 
 
-FLOWERS = dict(zip(CLASSES, (daisy, dandelion, rose, sunflower, tulip), strict=True))
+FLOWERS = {
+    "daisy": daisy,
+    "dandelion": dandelion,
+    "roses": rose,
+    "sunflowers": sunflower,
+    "tulips": tulip,
+}
+
+
+# ----------------------------------------------------------------------------- stems and leaves
 
 
 def stem(rng, px, head, axis, size, thick):
     """From under the head down and out of the picture."""
-    head, axis = np.asarray(head), np.asarray(axis)
-    foot = np.array([head[0] - 0.4 * axis[0] + rng.normal(0, 0.25), -1.6, head[2] - 0.3])
+    foot_x = head[0] - 0.4 * axis[0] + rng.normal(0, 0.25)
+    foot = np.array([foot_x, -1.6, head[2] - 0.3])
     bow = head - axis * max(0.5, 2 * size)
-    path = np.stack([head - 0.05 * size * axis, bow, (bow + foot) / 2, foot])
+    under_head = head - 0.05 * size * axis
+    path = np.stack([under_head, bow, (bow + foot) / 2, foot])
     return tubes(px, path[None], thick, leaf_green(rng) * 1.15)
 
 
-# Outline, length and width of the leaves, and whether they rise from the ground.
+class Leaf(NamedTuple):
+    """The leaves of a plant; some rise from the ground, others hang about."""
+
+    outline: Callable
+    length: float
+    width: float
+    from_ground: bool
+
+
 LEAVES = {
-    "daisy": (lambda u: oval(u, 0.75, 0.6), 0.7, 0.08, True),
-    "dandelion": (lambda u: oval(u, 0.7, 0.5) * (0.55 + 0.45 * (7 * u % 1)), 1.0, 0.14, True),
-    "roses": (lambda u: oval(u, 0.4, 0.8) * (0.93 + 0.07 * (14 * u % 1)), 0.6, 0.24, False),
-    "sunflowers": (lambda u: oval(u, 0.4, 0.8) * (0.93 + 0.07 * (14 * u % 1)), 0.6, 0.24, False),
-    "tulips": (lambda u: oval(u, 0.35, 0.8), 1.5, 0.16, True),
+    "daisy": Leaf(oval(0.75, 0.6), 0.7, 0.08, from_ground=True),
+    "dandelion": Leaf(notched(0.45, 7, 0.7, 0.5), 1.0, 0.14, from_ground=True),
+    "roses": Leaf(notched(0.07, 14), 0.6, 0.24, from_ground=False),
+    "sunflowers": Leaf(notched(0.07, 14), 0.6, 0.24, from_ground=False),
+    "tulips": Leaf(oval(0.35, 0.8), 1.5, 0.16, from_ground=True),
 }
 
 
-def foliage(rng, px, label, count):
-    """Leaves of the plant, rising from below or hanging about."""
+def foliage(rng, px, name, count):
+    """Some leaves of one plant, each in a place of its own."""
     colour = leaf_green(rng)
-    shape, long, wide, low = LEAVES[label]
-    leaves = []
-    for _ in range(count):
-        k = rng.uniform(0.6, 1.3)
-        leaf = blades(
-            px, [rng.uniform(0, 2 * np.pi)], long * k, wide * k, rng.uniform(0.2, 1.3), leaf_paint(rng, colour), shape,
-            bend=rng.uniform(-1.4, 0.2), cup=rng.uniform(0.3, 1.2), ruffle=0.04,
-        )
-        axis = (rng.normal(0, 0.3), 1, rng.normal(0.2, 0.3)) if low else (rng.normal(), rng.normal(), rng.normal(1))
-        y = rng.uniform(-1.4, -0.7) if low else rng.uniform(-1.1, 0.6)
-        leaves.append(leaf.placed(facing(axis), (rng.uniform(-1.1, 1.1), y, rng.uniform(-1.2, -0.4))))
-    return leaves
+    return [leaf(rng, px, LEAVES[name], colour) for _ in range(count)]
 
-# fmt: on
+
+def leaf(rng, px, kind, colour):
+    """One leaf, as it is drawn by itself and then put in its place."""
+    grown = rng.uniform(0.6, 1.3)
+    flat = blades(
+        px,
+        azimuth=[rng.uniform(0, 2 * pi)],
+        length=kind.length * grown,
+        width=kind.width * grown,
+        lift=rng.uniform(0.2, 1.3),
+        paint=leaf_paint(rng, colour),
+        profile=kind.outline,
+        bend=rng.uniform(-1.4, 0.2),
+        cup=rng.uniform(0.3, 1.2),
+        ruffle=0.04,
+    )
+    if kind.from_ground:
+        axis = (rng.normal(0, 0.3), 1, rng.normal(0.2, 0.3))
+        y = rng.uniform(-1.4, -0.7)
+    else:
+        axis = (rng.normal(), rng.normal(), rng.normal(1))
+        y = rng.uniform(-1.1, 0.6)
+    x = rng.uniform(-1.1, 1.1)
+    z = rng.uniform(-1.2, -0.4)
+    return flat.placed(facing(axis), (x, y, z))
+
+
+# --------------------------------------------------------------------------------- the pictures
 
 
 def draw(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw one photograph-like picture of a class: uint8 of shape (192, 192, 3)."""
+    """Draw one photograph-like picture of a class: uint8 of shape (192, 192, 3).
+
+    In turn: the light, the blooms with their stems and leaves, the ground with grass and leaves
+    out of focus, the blooms over it, at times grass in front, and what the camera adds.
+    """
     name = CLASSES[label]
     px = CANVAS / 2
-    light, sun, shade = daylight(rng)
-
-    def show(cloud, size=CANVAS):
-        return render(cloud, size, light, sun, shade)
-
-    # One bloom near by, a few, or many far off.
-    views = [
-        (1, 0.72, 1.0),
-        (int(rng.integers(2, 4)), 0.4, 0.6),
-        (int(rng.integers(5, 9)), 0.22, 0.3),
-    ]
-    count, low, high = views[rng.choice(3, p=[0.72, 0.21, 0.07])]
-    kinds = 1 + (count > 1 and rng.random() < 0.4)
-    colours = [COLOURS[rng.choice(list(COLOURS), p=WEIGHTS[name])] for _ in range(kinds)]
-    heads, extras, places = [], [], []
-    sideways = {"tulips": 0.85, "roses": 0.2}.get(name, 0.15)
-    for _ in range(count):
-        size = rng.uniform(low, high) * (0.72 if name == "tulips" else 1)
-        spots = rng.uniform(-0.85, 0.85, (12, 2)) * (0.3 if count == 1 else 1)
-        gaps = [
-            min((np.hypot(*(spot - other)) for other in places), default=1) for spot in spots
-        ]
-        x, y = spots[int(np.argmax(gaps))]
-        places.append((x, y))
-        if rng.random() < sideways:
-            axis = (rng.normal(0, 0.35), 1.0, rng.uniform(0.0, 0.7))
-            y -= size * (0.8 if name == "tulips" else 0.2)
-        else:
-            axis = (rng.normal(0, 0.35), rng.normal(0.25, 0.3), 1.0)
-        axis = np.array(axis) / np.linalg.norm(axis)
-        at = (x, y, rng.uniform(-0.3, 0.2))
-        head = FLOWERS[name](rng, px, size, colours[rng.integers(len(colours))])
-        heads.append(head.placed(facing(axis, rng.uniform(0, 2 * np.pi)), at))
-        extras.append(
-            stem(rng, px, at, axis, size, 0.016 + 0.045 * size * rng.uniform(0.6, 1.3))
-        )
-
-    extras += foliage(rng, px, name, int(rng.integers(0, 5)))
-    # What lies far behind is out of focus: half the resolution is enough.
-    far = px / 2
-    picture = backdrop(rng, SIZE)
-    if rng.random() < 0.6:
-        picture = stack(
-            picture, show(grass(rng, far, int(rng.integers(10, 40))), SIZE), rng.uniform(1, 3.5)
-        )
-    if rng.random() < 0.4:
-        leaves = foliage(rng, far, CLASSES[rng.integers(5)], 4)
-        picture = stack(picture, show(join(leaves), SIZE), rng.uniform(1.5, 4.5))
-    picture = picture.repeat(2, 0).repeat(2, 1) * rng.uniform(0.5, 0.75)
-    picture = stack(picture, show(join(heads + extras)), rng.choice([0.0, 0.8]))
+    light = daylight(rng)
+    plants = blooms(rng, px, name)
+    plants += foliage(rng, px, name, int(rng.integers(0, 5)))
+    picture = doubled(ground(rng, light)) * rng.uniform(0.5, 0.75)
+    layer = render(join(plants), CANVAS, light)
+    picture = stack(picture, layer, rng.choice([0.0, 0.8]))
     if rng.random() < 0.25:
-        picture = stack(
-            picture, show(grass(rng, px, int(rng.integers(2, 6)), 1.5)), rng.uniform(1, 5)
-        )
+        count = int(rng.integers(2, 6))
+        layer = render(grass(rng, px, count, front=1.5), CANVAS, light)
+        picture = stack(picture, layer, rng.uniform(1, 5))
     return develop(rng, picture)
 
 
+def ground(rng: np.random.Generator, light: Light) -> np.ndarray:
+    """What lies far behind is out of focus: half the resolution is enough."""
+    px = SIZE / 2
+    picture = backdrop(rng, SIZE)
+    if rng.random() < 0.6:
+        count = int(rng.integers(10, 40))
+        layer = render(grass(rng, px, count), SIZE, light)
+        picture = stack(picture, layer, rng.uniform(1, 3.5))
+    if rng.random() < 0.4:
+        name = CLASSES[rng.integers(5)]
+        layer = render(join(foliage(rng, px, name, 4)), SIZE, light)
+        picture = stack(picture, layer, rng.uniform(1.5, 4.5))
+    return picture
+
+
+def blooms(rng: np.random.Generator, px: float, name: str) -> list[Cloud]:
+    """The heads of one picture and then their stems: one near by, a few, or many far off."""
+    few = int(rng.integers(2, 4))
+    many = int(rng.integers(5, 9))
+    views = [
+        (1, 0.72, 1.0),
+        (few, 0.4, 0.6),
+        (many, 0.22, 0.3),
+    ]
+    count, smallest, largest = views[rng.choice(3, p=[0.72, 0.21, 0.07])]
+    colours = petal_colours(rng, name, count)
+    heads = []
+    stems = []
+    places = []
+    for _ in range(count):
+        size = rng.uniform(smallest, largest)
+        if name == "tulips":
+            size = size * 0.72
+        place = free_place(rng, places, alone=count == 1)
+        places.append(place)
+        axis, centre = pose(rng, name, place, size)
+        own_colours = colours[rng.integers(len(colours))]
+        head = FLOWERS[name](rng, px, size, own_colours)
+        turn = facing(axis, spin=rng.uniform(0, 2 * pi))
+        heads.append(head.placed(turn, centre))
+        thick = 0.016 + 0.045 * size * rng.uniform(0.6, 1.3)
+        stems.append(stem(rng, px, centre, axis, size, thick))
+    return heads + stems
+
+
+def petal_colours(rng: np.random.Generator, name: str, count: int) -> list:
+    """One pair of petal colours for a picture of `count` blooms, at times two."""
+    kinds = 1
+    if count > 1 and rng.random() < 0.4:
+        kinds = 2
+    names = list(COLOURS)
+    return [COLOURS[rng.choice(names, p=WEIGHTS[name])] for _ in range(kinds)]
+
+
+def free_place(rng: np.random.Generator, places: list, alone: bool) -> np.ndarray:
+    """Of twelve places in the picture the one farthest from those taken, as (x, y)."""
+    spots = rng.uniform(-0.85, 0.85, (12, 2))
+    if alone:
+        spots = spots * 0.3
+    gaps = []
+    for spot in spots:
+        distances = [np.hypot(*(spot - place)) for place in places]
+        gaps.append(min(distances, default=1))
+    return spots[np.argmax(gaps)]
+
+
+def pose(
+    rng: np.random.Generator, name: str, place: np.ndarray, size: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The axis of a bloom and where its centre stands.
+
+    Most look at the eye; tulips, and now and then another, are seen from the side.
+    """
+    x, y = place
+    sideways = {"tulips": 0.85, "roses": 0.2}.get(name, 0.15)
+    if rng.random() < sideways:
+        axis = np.array([rng.normal(0, 0.35), 1.0, rng.uniform(0.0, 0.7)])
+        lower = 0.8 if name == "tulips" else 0.2
+        y = y - size * lower
+    else:
+        axis = np.array([rng.normal(0, 0.35), rng.normal(0.25, 0.3), 1.0])
+    axis = axis / np.linalg.norm(axis)
+    z = rng.uniform(-0.3, 0.2)
+    return axis, np.array([x, y, z])
+
+
+# ------------------------------------------------------------------------------------ the files
+
+
 def labels(split: str) -> np.ndarray:
-    """The class of every picture of a split, balanced and in no order; the only answer sheet of the test split."""
-    return np.random.default_rng([*split.encode(), COUNTS[split]]).permutation(
-        np.arange(COUNTS[split]) % len(CLASSES)
-    )
+    """The class of every picture of a split, balanced and in no order.
+
+    Of the test split this is the only answer sheet.
+    """
+    count = COUNTS[split]
+    rng = np.random.default_rng([*split.encode(), count])
+    return rng.permutation(np.arange(count) % len(CLASSES))
 
 
 def picture(split: str, index: int) -> np.ndarray:
     """One picture of a split, uint8 (192, 192, 3)."""
-    return draw(int(labels(split)[index]), np.random.default_rng([*split.encode(), index]))
+    label = int(labels(split)[index])
+    rng = np.random.default_rng([*split.encode(), index])
+    return draw(label, rng)
 
 
 def jpeg(pixels: np.ndarray) -> bytes:
@@ -353,7 +621,8 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 def identity(split: str, index: int) -> str:
     """An id that tells neither class nor order."""
-    return hashlib.blake2s(f"{split}/{index}".encode(), digest_size=5).hexdigest()
+    name = f"{split}/{index}"
+    return hashlib.blake2s(name.encode(), digest_size=5).hexdigest()
 
 
 def example(split: str, index: int, image: bytes) -> bytes:
@@ -363,41 +632,60 @@ def example(split: str, index: int, image: bytes) -> bytes:
     def text(value):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-    features = {"image": text(image), "id": text(identity(split, index).encode())}
+    def number(value):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    features = {
+        "image": text(image),
+        "id": text(identity(split, index).encode()),
+    }
     if split != "test":
-        features["class"] = tf.train.Feature(
-            int64_list=tf.train.Int64List(value=[int(labels(split)[index])])
-        )
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(
-        deterministic=True
-    )
+        features["class"] = number(int(labels(split)[index]))
+    record = tf.train.Example(features=tf.train.Features(feature=features))
+    return record.SerializeToString(deterministic=True)
 
 
-def _encoded(job: tuple[str, int]) -> bytes:
-    return jpeg(picture(*job))
+def write_shards(folder: Path, split: str, images: list[bytes]) -> None:
+    """Write the records of a split into `folder`, in place of those that are there."""
+    import tensorflow as tf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.tfrec"):
+        old.unlink()
+    shards = np.array_split(np.arange(len(images)), SHARDS[split])
+    for number, indices in enumerate(shards):
+        path = folder / f"{number:02d}-{SIZE}x{SIZE}-{len(indices)}.tfrec"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for index in indices.tolist():
+                writer.write(example(split, index, images[index]))
 
 
-def main(folder: Path = Path(__file__).parent / "flowers") -> None:
+def _encoded(split: str, index: int) -> bytes:
+    return jpeg(picture(split, index))
+
+
+def main(folder: Path = FOLDER) -> None:
     """Draw every split into `folder`."""
-    jobs = [(split, index) for split, count in COUNTS.items() for index in range(count)]
+    # All pictures first: a forked process must not inherit the threads of TensorFlow.
+    images = {}
     with ProcessPoolExecutor() as pool:
-        images = dict(zip(jobs, pool.map(_encoded, jobs, chunksize=4), strict=True))
-
-    import tensorflow as tf  # after the drawing: a forked process must not inherit its threads
+        for split, count in COUNTS.items():
+            drawn = pool.map(_encoded, [split] * count, range(count), chunksize=4)
+            images[split] = list(drawn)
 
     for split, count in COUNTS.items():
-        target = folder / f"tfrecords-jpeg-{SIZE}x{SIZE}" / split
-        target.mkdir(parents=True, exist_ok=True)
-        for old in target.glob("*.tfrec"):
-            old.unlink()
-        for shard, indices in enumerate(np.array_split(np.arange(count), SHARDS[split])):
-            path = target / f"{shard:02d}-{SIZE}x{SIZE}-{len(indices)}.tfrec"
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for index in indices.tolist():
-                    writer.write(example(split, index, images[split, index]))
+        write_shards(folder / f"tfrecords-jpeg-{SIZE}x{SIZE}" / split, split, images[split])
         print(f"{split}: {count} pictures")
     (folder / "classes.json").write_text(json.dumps(CLASSES) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=FOLDER,
+        help="where to write (default: %(default)s)",
+    )
+    main(parser.parse_args().folder)
