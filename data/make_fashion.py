@@ -18,11 +18,15 @@ import numpy as np
 from numpy import cos, sin
 from scipy.ndimage import gaussian_filter
 
+Rng = np.random.Generator
+Array = np.ndarray
+
 FOLDER = Path(__file__).parent / "fashion"
 COUNTS = {"train": 6000, "t10k": 1000}
 SIZE = 28
 FINE = 4 * SIZE
-X, Y = np.meshgrid(np.linspace(-1, 1, FINE), np.linspace(-1, 1, FINE))
+GRID = np.linspace(-1, 1, FINE)
+X, Y = np.meshgrid(GRID, GRID)
 WIDE = np.abs(X)
 TOP = -0.9
 
@@ -32,17 +36,37 @@ def limb(start, end, r0, r1):
     x, y = start
     dx = end[0] - x
     dy = end[1] - y
-    along = ((X - x) * dx + (Y - y) * dy) / (dx**2 + dy**2)
+    along = (X - x) * dx + (Y - y) * dy
+    along = along / (dx**2 + dy**2)
     along = np.clip(along, 0, 1)
-    distance = np.hypot(X - x - along * dx, Y - y - along * dy)
-    return distance < r0 + along * (r1 - r0)
+    across = X - x - along * dx
+    down = Y - y - along * dy
+    radius = r0 + along * (r1 - r0)
+    return np.hypot(across, down) < radius
+
+
+def near(values, centre, reach):
+    """Mask of the places where some values lie within `reach` of `centre`."""
+    return np.abs(values - centre) < reach
+
+
+def between(values, low, high):
+    """Mask of the places where some values lie between two others."""
+    return (values > low) & (values < high)
+
+
+def distance(x, y, wide=1.0, high=1.0):
+    """How far every pixel is from a point, in units of `wide` across and `high` down."""
+    across = (X - x) / wide
+    down = (Y - y) / high
+    return np.hypot(across, down)
 
 
 def column(ys, halves, centre=0.0):
     """Mask between two outlines given by half-widths at some heights."""
     half = np.interp(Y, ys, halves)
-    mask = np.abs(X - centre) < half
-    return mask & (Y > ys[0]) & (Y < ys[-1])
+    inside = near(X, centre, half)
+    return inside & between(Y, ys[0], ys[-1])
 
 
 # --------------------------------------------------------------------------- for the upper body
@@ -66,9 +90,10 @@ def top(
     """
     shoulder = rng.uniform(0.42, 0.56)
     body = shoulder * rng.uniform(0.84, 1.0)
+    neck = 0.55 * shoulder
     mask = column(
         ys=[TOP, TOP + 0.14, -0.35, 0.1, length],
-        halves=[0.55 * shoulder, shoulder, body, body - waist, body + flare],
+        halves=[neck, shoulder, body, body - waist, body + flare],
     )
     tone = np.ones_like(X)
     if sleeve > 0:
@@ -77,8 +102,9 @@ def top(
     if front:
         add_front(rng, tone)
     if knit:
-        ribbed = (Y > length - 0.12) | (WIDE > 0.8)
-        tone[ribbed] *= rng.uniform(0.75, 1.1)
+        hem = Y > length - 0.12
+        cuffs = WIDE > 0.8
+        tone[hem | cuffs] *= rng.uniform(0.75, 1.1)
     if rng.random() < 0.25:
         add_print(rng, tone)
     return mask, tone
@@ -92,13 +118,15 @@ def add_sleeves(rng, mask, tone, sleeve, shoulder):
     for side in (-1, 1):
         x = side * (shoulder - 0.10)
         y = TOP + 0.2
+        hand_x = x + side * (spread + 0.1)
         arm = limb(
             start=(x, y),
-            end=(x + side * (spread + 0.1), y + sleeve),
+            end=(hand_x, y + sleeve),
             r0=0.17,
             r1=rng.uniform(0.09, 0.15),
         )
-        seam = arm & ~mask & (WIDE < shoulder + 0.04)
+        at_shoulder = WIDE < shoulder + 0.04
+        seam = arm & ~mask & at_shoulder
         tone[seam] *= 0.8
         mask |= arm
 
@@ -109,12 +137,13 @@ def cut_neck(rng, mask, tone, collar, knit):
     depth = rng.uniform(0.06, 0.35)
     if knit:
         depth = depth * 0.5
-    hole = (X / width) ** 2 + ((Y - TOP) / depth) ** 2 < 1
+    hole = distance(0, TOP, width, depth) < 1
     if rng.random() < 0.35:
-        hole = WIDE / width + (Y - TOP) / (1.3 * depth) < 1
+        down = (Y - TOP) / (1.3 * depth)
+        hole = WIDE / width + down < 1
     if collar:
-        around = gaussian_filter(hole.astype(float), 3) > 0.05
-        ring = around & ~hole
+        around = gaussian_filter(hole.astype(float), 3)
+        ring = (around > 0.05) & ~hole
         tone[ring] *= rng.uniform(0.6, 1.25)
         mask |= ring & (Y > TOP - 0.06)
     mask &= ~hole
@@ -123,12 +152,12 @@ def cut_neck(rng, mask, tone, collar, knit):
 def add_front(rng, tone):
     """A dark line down the middle, and often buttons beside it."""
     middle = rng.normal(0, 0.02)
-    line = np.abs(X - middle) < rng.uniform(0.015, 0.035)
+    line = near(X, middle, rng.uniform(0.015, 0.035))
     tone[line] *= rng.uniform(0.35, 0.8)
     if rng.random() < 0.7:
         gap = rng.uniform(0.16, 0.3)
-        height = np.abs((Y / gap) % 1 - 0.5)
-        buttons = (np.abs(X - 0.05) < 0.025) & (height < 0.1)
+        rows = near((Y / gap) % 1, 0.5, 0.1)
+        buttons = near(X, 0.05, 0.025) & rows
         tone[buttons] *= rng.choice([0.4, 1.5])
 
 
@@ -136,9 +165,9 @@ def add_print(rng, tone):
     """A dark or light blot on the breast."""
     x = rng.uniform(-0.2, 0.2)
     y = rng.uniform(-0.4, 0.1)
-    across = (X - x) / rng.uniform(0.12, 0.28)
-    down = (Y - y) / rng.uniform(0.08, 0.2)
-    blot = np.hypot(across, down) < 1
+    wide = rng.uniform(0.12, 0.28)
+    high = rng.uniform(0.08, 0.2)
+    blot = distance(x, y, wide, high) < 1
     tone[blot] *= rng.choice([0.5, 1.5])
 
 
@@ -218,7 +247,8 @@ def shoe(rng, shaft, heel, slots):
     `shaft` is the height of the ankle, `heel` that of the heel, and `slots` says whether it is
     made of straps.
     """
-    sole = 0.12 + 0.5 * shaft + rng.normal(0, 0.03)
+    sole = 0.12 + 0.5 * shaft
+    sole = sole + rng.normal(0, 0.03)
     toe = rng.uniform(0.12, 0.26)
     instep = rng.uniform(0.3, 0.5)
     back = rng.uniform(0.8, 0.92)
@@ -228,22 +258,28 @@ def shoe(rng, shaft, heel, slots):
         [0.02, toe, toe + 0.06, instep, shaft, shaft],
     )
     # The line between shoe and sole rises towards the heel.
-    rise = np.clip((X + 0.2) / 1.1, 0, 1) ** 1.5
-    under = sole - heel * rise
-    mask = (Y < under) & (Y > under - height)
-    mask &= (WIDE < 0.92) & (X < back)
+    rise = np.clip((X + 0.2) / 1.1, 0, 1)
+    under = sole - heel * rise**1.5
+    mask = between(Y, under - height, under)
+    mask &= WIDE < 0.92
+    mask &= X < back
     tone = np.ones_like(X)
     if slots:
         mask &= straps(rng, under)
     else:
         add_laces(rng, tone)
+
     below = Y >= under
-    plate = below & (Y < under + rng.uniform(0.05, 0.16))
-    plate &= (WIDE < 0.92) & (X < back + 0.03)
-    block = below & (Y < sole + 0.12)
-    block &= (X > back - rng.uniform(0.2, 0.5)) & (X < back)
-    if heel <= 0.1:
-        block[:] = False
+    thick = rng.uniform(0.05, 0.16)
+    plate = below & (Y < under + thick)
+    plate &= WIDE < 0.92
+    plate &= X < back + 0.03
+    long = rng.uniform(0.2, 0.5)
+    if heel > 0.1:
+        block = below & (Y < sole + 0.12)
+        block &= between(X, back - long, back)
+    else:
+        block = np.zeros_like(mask)
     tone[plate | block] *= rng.uniform(0.4, 1.5)
     return mask | plate | block, tone
 
@@ -253,21 +289,24 @@ def straps(rng, under):
     angle = rng.uniform(0.3, 1.6)
     across = X * cos(angle) + Y * sin(angle)
     often = rng.uniform(9, 20)
-    wave = sin(across * often + rng.uniform(0, 6))
+    phase = rng.uniform(0, 6)
+    wave = sin(across * often + phase)
+    strap = wave > rng.uniform(-0.5, 0.5)
     rim = Y > under - 0.06
-    return (wave > rng.uniform(-0.5, 0.5)) | rim
+    return strap | rim
 
 
 def add_laces(rng, tone):
     """Laces over the instep, and often a slanting stripe."""
-    instep = np.abs(X - 0.08 + (Y - 0.2) * 0.4) < 0.16
-    lace = instep & (sin(Y * 50) > 0.2)
-    tone[lace] *= rng.uniform(0.5, 1.4)
+    across = X - 0.08 + (Y - 0.2) * 0.4
+    instep = np.abs(across) < 0.16
+    rows = sin(Y * 50) > 0.2
+    tone[instep & rows] *= rng.uniform(0.5, 1.4)
     if rng.random() < 0.6:
         x = rng.uniform(-0.1, 0.4)
         slant = rng.uniform(-1, 1)
-        distance = np.abs(X - x + (Y - 0.4) * slant)
-        stripe = distance < rng.uniform(0.03, 0.12)
+        across = X - x + (Y - 0.4) * slant
+        stripe = np.abs(across) < rng.uniform(0.03, 0.12)
         tone[stripe] *= rng.choice([0.4, 1.6])
 
 
@@ -298,23 +337,26 @@ def boot(rng, odd):
 
 
 def trouser(rng, odd):
-    """Two legs, now and then cut short, and a belt."""
+    """Two legs, now and then cut short, a seam between them, and a belt."""
     crotch = rng.uniform(-0.5, -0.2)
     hem = rng.uniform(0.12, 0.26)
     waist = rng.uniform(0.28, 0.42)
     foot = rng.uniform(0.2, 0.34)
     heights = [-0.95, crotch, 0.95]
     half = waist / 2
-    middle = np.interp(Y, heights, [half, half + 0.02, foot])
+    middles = [half, half + 0.02, foot]
     halves = [half + 0.02, half + 0.05, hem]
+    middle = np.interp(Y, heights, middles)
     left = column(heights, halves, centre=-middle)
     right = column(heights, halves, centre=middle)
     mask = left | right
     if rng.random() < 0.12:
         mask &= Y < rng.uniform(0.0, 0.4)
     tone = np.ones_like(X)
-    tone[WIDE < 0.02] = 0.7
-    tone[Y < -0.85] *= rng.uniform(0.6, 1.2)
+    seam = WIDE < 0.02
+    tone[seam] = 0.7
+    belt = Y < -0.85
+    tone[belt] *= rng.uniform(0.6, 1.2)
     return mask, tone
 
 
@@ -323,26 +365,28 @@ def bag(rng, odd):
     wide = rng.uniform(0.6, 0.92)
     y0 = rng.uniform(-0.45, 0.0)
     y1 = rng.uniform(0.45, 0.85)
+    high = y1 - y0
     middle = (y0 + y1) / 2
     roundness = rng.uniform(2.5, 8)
-    slope = 1 - rng.uniform(-0.15, 0.35) * (y1 - Y) / (y1 - y0)
+    narrowing = rng.uniform(-0.15, 0.35)
+    slope = 1 - narrowing * (y1 - Y) / high
     across = np.abs(X / (wide * slope))
-    down = np.abs((Y - middle) / ((y1 - y0) / 2))
+    down = np.abs((Y - middle) / (high / 2))
     mask = across**roundness + down**roundness < 1
     reach = rng.uniform(0.25, 0.5)
     rise = rng.uniform(0.25, 0.8)
     thick = rng.uniform(0.06, 0.14)
     if rng.random() < 0.85:
-        from_bow = np.hypot(X / reach, (Y - y0 - 0.05) / rise) - 1
-        handle = np.abs(from_bow) < thick / reach
-        mask |= handle & (Y < y0 + 0.1) & (Y > -0.95)
+        bow = distance(0, y0 + 0.05, reach, rise)
+        handle = near(bow, 1, thick / reach)
+        mask |= handle & between(Y, -0.95, y0 + 0.1)
     tone = np.ones_like(X)
     if rng.random() < 0.7:
-        edge = rng.uniform(0.1, 0.4) * (y1 - y0)
-        flap = np.abs(Y - y0 - edge) < 0.03
+        edge = y0 + rng.uniform(0.1, 0.4) * high
+        flap = near(Y, edge, 0.03)
         tone[flap] *= rng.choice([0.5, 1.4])
     if rng.random() < 0.4:
-        clasp = np.hypot(X, Y - middle) < 0.09
+        clasp = distance(0, middle) < 0.09
         tone[clasp] *= rng.choice([0.4, 1.6])
     return mask, tone
 
@@ -365,93 +409,108 @@ CLASSES = tuple(GARMENTS)
 # --------------------------------------------------------------------------------- the pictures
 
 
-def draw(label: int, rng: np.random.Generator) -> np.ndarray:
+def draw(label: int, rng: Rng) -> Array:
     """Draw one garment of a class: uint8 of shape (28, 28) on black.
 
     In turn: the garment, its cloth, the way it lies, and the grain of a small picture.
     """
     name = CLASSES[label]
     odd = rng.random() < 0.12
-    mask, tone = GARMENTS[name](rng, odd)
-    narrow = rng.uniform(0.62, 0.85) if name == "Dress" else rng.uniform(0.88, 1.02)
-    image = np.where(mask, cloth(rng) * tone, 0)
+    garment = GARMENTS[name]
+    mask, tone = garment(rng, odd)
+    widths = (0.88, 1.02)
+    if name == "Dress":
+        widths = (0.62, 0.85)
+    narrow = rng.uniform(*widths)
+    image = cloth(rng) * tone
+    image = np.where(mask, image, 0)
     image = gaussian_filter(image, 1.5)
     image = laid_out(rng, image, narrow)
-    image = image.reshape(SIZE, 4, SIZE, 4).mean((1, 3))
-    image = image * (1 + rng.normal(0, 0.012, image.shape))
+    image = image.reshape(SIZE, 4, SIZE, 4)
+    image = image.mean((1, 3))
+    grain = rng.normal(0, 0.012, image.shape)
+    image = image * (1 + grain)
     # Steps of 3 grey levels are below the grain, and keep the file small.
-    steps = np.clip(image * 85 + 0.5, 0, 85).astype(np.uint8)
-    return steps * np.uint8(3)
+    steps = np.clip(image * 85 + 0.5, 0, 85)
+    return steps.astype(np.uint8) * np.uint8(3)
 
 
-def cloth(rng: np.random.Generator) -> np.ndarray:
+def cloth(rng: Rng) -> Array:
     """Cloth to fill any garment with: dark or light, in folds, plain or with a pattern."""
     dark = rng.uniform(0.12, 0.45)
     light = rng.uniform(0.45, 1.0)
     grey = rng.choice([dark, light], p=[0.3, 0.7])
-    folds = gaussian_filter(rng.normal(size=(FINE, FINE)), (9, 4)) * 12
-    bulge = 1 - rng.uniform(0.05, 0.4) * X**2
-    creases = 1 + rng.uniform(0.02, 0.14) * folds
-    plain = grey * bulge * creases
+    folds = rng.normal(size=(FINE, FINE))
+    folds = gaussian_filter(folds, (9, 4)) * 12
+    rounded = rng.uniform(0.05, 0.4)
+    creased = rng.uniform(0.02, 0.14)
+    plain = grey * (1 - rounded * X**2) * (1 + creased * folds)
 
     kind = rng.random()
     pitch = rng.uniform(12, 34)
     strength = rng.uniform(0.15, 0.6)
+    across = sin(pitch * X)
+    down = sin(pitch * Y)
     if kind < 0.14:
-        pattern = sin(pitch * Y) > 0.2
+        pattern = down > 0.2
     elif kind < 0.20:
-        pattern = sin(pitch * X) > 0.2
+        pattern = across > 0.2
     elif kind < 0.28:
-        pattern = sin(pitch * X) * sin(pitch * Y) > 0.1
+        pattern = across * down > 0.1
     elif kind < 0.36:
-        spots = gaussian_filter(rng.normal(size=(FINE, FINE)), 3)
-        pattern = spots * 10 > 0.2
+        spots = rng.normal(size=(FINE, FINE))
+        pattern = gaussian_filter(spots, 3) * 10 > 0.2
     else:
         return plain
     return plain * (1 - strength * pattern)
 
 
-def laid_out(rng: np.random.Generator, image: np.ndarray, narrow: float) -> np.ndarray:
+def laid_out(rng: Rng, image: Array, narrow: float) -> Array:
     """Stretch, tilt and shift by looking every pixel up where it came from."""
     tilt = rng.normal(0, 0.035)
     dx = rng.normal(0, 0.04)
     dy = rng.normal(0, 0.03)
     short = rng.uniform(0.9, 1.04)
-    column_of = ((X / narrow + tilt * Y + dx) + 1) * (FINE - 1) / 2
-    row_of = ((Y / short - tilt * X + dy) + 1) * (FINE - 1) / 2
-    inside = (column_of >= 0) & (column_of < FINE)
-    inside &= (row_of >= 0) & (row_of < FINE)
-    columns = np.clip(column_of, 0, FINE - 1).astype(int)
-    rows = np.clip(row_of, 0, FINE - 1).astype(int)
-    return np.where(inside, image[rows, columns], 0)
+    last = FINE - 1
+    column_of = (X / narrow + tilt * Y + dx + 1) * last / 2
+    row_of = (Y / short - tilt * X + dy + 1) * last / 2
+    inside = np.ones_like(X, bool)
+    for place in (column_of, row_of):
+        inside &= place >= 0
+        inside &= place < FINE
+    columns = np.clip(column_of, 0, last).astype(int)
+    rows = np.clip(row_of, 0, last).astype(int)
+    found = image[rows, columns]
+    return np.where(inside, found, 0)
 
 
 # ------------------------------------------------------------------------------------ the files
 
 
-def labels(split: str) -> np.ndarray:
+def labels(split: str) -> Array:
     """The class of every picture of a split, balanced, uint8."""
     rng = np.random.default_rng([*split.encode()])
     classes = np.arange(COUNTS[split]) % len(CLASSES)
     return rng.permutation(classes).astype(np.uint8)
 
 
-def picture(split: str, index: int) -> np.ndarray:
+def picture(split: str, index: int) -> Array:
     """One picture of a split, uint8 (28, 28)."""
-    label = int(labels(split)[index])
+    label = labels(split)[index]
     rng = np.random.default_rng([*split.encode(), index])
     return draw(label, rng)
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
+def write_idx(path: Path, array: Array) -> None:
     """Write a uint8 array in the IDX format, compressed.
 
     There is no date in the file: the same array gives the same bytes.
     """
-    header = struct.pack(">HBB", 0, 8, array.ndim)
+    uint8 = 8
+    header = struct.pack(">HBB", 0, uint8, array.ndim)
     shape = struct.pack(f">{array.ndim}I", *array.shape)
-    packed = gzip.compress(header + shape + array.tobytes(), mtime=0)
-    path.write_bytes(packed)
+    content = header + shape + array.tobytes()
+    path.write_bytes(gzip.compress(content, mtime=0))
 
 
 def main(folder: Path = FOLDER) -> None:
@@ -459,8 +518,10 @@ def main(folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for split, count in COUNTS.items():
         images = [picture(split, index) for index in range(count)]
-        write_idx(folder / f"{split}-images-idx3-ubyte.gz", np.stack(images))
-        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", labels(split))
+        images_path = folder / f"{split}-images-idx3-ubyte.gz"
+        labels_path = folder / f"{split}-labels-idx1-ubyte.gz"
+        write_idx(images_path, np.stack(images))
+        write_idx(labels_path, labels(split))
         print(f"{split}: {count} pictures")
 
 

@@ -7,6 +7,7 @@ index alone, and on the order of the random draws below.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -17,8 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 from drawing import (
+    Array,
     Cloud,
     Light,
+    Rng,
     around,
     backdrop,
     ball,
@@ -41,7 +44,7 @@ from drawing import (
     stack,
     tubes,
 )
-from numpy import pi
+from numpy import clip, cos, exp, pi, sin, sqrt
 from PIL import Image
 
 FOLDER = Path(__file__).parent / "flowers"
@@ -89,8 +92,10 @@ def petal_paint(rng, colours, count, veins=6.0, border=None):
     No two of the `count` petals are quite alike. The border has the colour of the tip where
     none is given.
     """
-    base, tip = np.clip(np.float32(colours) * rng.uniform(0.85, 1.1, 3), 0, 1)
-    own = rng.normal(1, 0.07, (count, 1, 1, 1)).astype(np.float32)
+    tint = rng.uniform(0.85, 1.1, 3)
+    base, tip = clip(np.float32(colours) * tint, 0, 1)
+    own = rng.normal(1, 0.07, (count, 1, 1, 1))
+    own = own.astype(np.float32)
     start = rng.uniform(0, 0.35)
     reach = rng.uniform(0.4, 1.0)
     if border is None:
@@ -100,9 +105,9 @@ def petal_paint(rng, colours, count, veins=6.0, border=None):
         inner = mix(base, tip, (u - start) / reach)
         at_border = 4 * np.abs(v) - 2.6 + 0 * u
         colour = mix(inner, border, at_border)
-        vein = 0.08 * np.sin(veins * pi * v + 0 * u) ** 2
-        crease = 0.12 * np.exp(-((v / 0.08) ** 2)) * (1 - u)
-        line = 1 - vein - crease
+        wave = sin(veins * pi * v + 0 * u)
+        middle = exp(-((v / 0.08) ** 2))
+        line = 1 - 0.08 * wave**2 - 0.12 * middle * (1 - u)
         return colour * line[..., None] * own
 
     return paint
@@ -112,19 +117,21 @@ def any_border(rng, chance):
     """Now and then the colour of a border, else none."""
     if rng.random() >= chance:
         return None
-    _, tip = COLOURS[rng.choice(list(COLOURS))]
+    name = rng.choice(list(COLOURS))
+    _, tip = COLOURS[name]
     return np.float32(tip)
 
 
 def leaf_paint(rng, colour):
     """A painter for leaves: a light midrib and slanting side ribs."""
-    light = np.clip(colour * 1.5 + 0.05, 0, 1)
+    light = clip(colour * 1.5 + 0.05, 0, 1)
     ribs = rng.uniform(8, 14)
 
     def paint(u, v):
-        midrib = np.exp(-((v / 0.06) ** 2))
-        wave = np.sin(2 * pi * (ribs * u - 3 * np.abs(v)))
-        side_ribs = 0.35 * np.clip(wave, 0.6, 1)
+        midrib = exp(-((v / 0.06) ** 2))
+        slanting = ribs * u - 3 * np.abs(v)
+        wave = sin(2 * pi * slanting)
+        side_ribs = 0.35 * clip(wave, 0.6, 1)
         return mix(colour, light, midrib + side_ribs - 0.2)
 
     return paint
@@ -135,17 +142,19 @@ def seed_disc(rng, px, size, dark, light, dome, arms):
     dark_ring = rng.uniform(0.0, 0.7)
 
     def paint(t, turn):
-        out = 9 * arms * np.sqrt(t)
-        one_way = np.sin(arms * turn + out / 4)
-        other_way = np.sin(1.6 * arms * turn - out / 5)
-        ring = np.clip(1.2 * np.abs(t - dark_ring) + 0.1, 0, 1)
-        return mix(dark, light, ring + 0.45 * (one_way * other_way))
+        out = 9 * arms * sqrt(t)
+        one_way = sin(arms * turn + out / 4)
+        other_way = sin(1.6 * arms * turn - out / 5)
+        spirals = one_way * other_way
+        ring = 1.2 * np.abs(t - dark_ring) + 0.1
+        ring = clip(ring, 0, 1)
+        return mix(dark, light, ring + 0.45 * spirals)
 
     def radii(t):
-        return np.sin(t * pi / 2)
+        return sin(t * pi / 2)
 
     def heights(t):
-        return dome * np.cos(t * pi / 2)
+        return dome * cos(t * pi / 2)
 
     return revolve(px, radii, heights, paint, size)
 
@@ -157,15 +166,17 @@ def daisy(rng, px, size, colours):
     """A ring of narrow petals around a domed disc."""
     count = int(rng.integers(13, 34))
     middle = size * rng.uniform(0.2, 0.32)
-    azimuth = around(count) + rng.normal(0, 0.06, count)
+    azimuth = around(count)
+    azimuth = azimuth + rng.normal(0, 0.06, count)
     lift = rng.uniform(-0.1, 0.7)
     bend = rng.uniform(-0.8, 0.1)
     width = size * rng.uniform(2.2, 3.4) / count
     tip = rng.uniform(0.25, 0.5)
+    length = size - middle * 0.6
     petals = blades(
         px,
         azimuth,
-        length=(size - middle * 0.6) * rng.uniform(0.88, 1.05, count),
+        length=length * rng.uniform(0.88, 1.05, count),
         width=width,
         lift=lift + rng.normal(0, 0.09, count),
         paint=petal_paint(rng, colours, count, veins=3),
@@ -218,12 +229,19 @@ def sunflower(rng, px, size, colours):
 def sunflower_petals(rng, px, size, middle, colours, row):
     """One of the two rows; the second lies lower, and between the petals of the first."""
     count = int(rng.integers(16, 24))
+    azimuth = around(count, offset=row / 2)
+    azimuth = azimuth + rng.normal(0, 0.08, count)
+    length = size - middle * 0.8
+    length = length * rng.uniform(0.8, 1.1, count)
+    width = size * rng.uniform(0.09, 0.13)
+    lift = rng.uniform(-0.1, 0.5)
+    lift = lift + rng.normal(0, 0.16, count)
     return blades(
         px,
-        azimuth=around(count, offset=row / 2) + rng.normal(0, 0.08, count),
-        length=(size - middle * 0.8) * rng.uniform(0.8, 1.1, count),
-        width=size * rng.uniform(0.09, 0.13),
-        lift=rng.uniform(-0.1, 0.5) + rng.normal(0, 0.16, count),
+        azimuth,
+        length,
+        width,
+        lift,
         paint=petal_paint(rng, colours, count, veins=5),
         profile=oval(0.45, 0.75),
         bend=rng.normal(-0.3, 0.35, count),
@@ -239,8 +257,12 @@ def dandelion(rng, px, size, colours):
     if rng.random() < 0.3:
         return seed_head(rng, px, size)
     count = int(rng.integers(150, 240))
-    t = np.sqrt(ranks(count))
+    t = sqrt(ranks(count))
     length = size * (0.45 + 0.45 * t)
+    length = length * rng.uniform(0.85, 1.12, count)
+    width = size * rng.uniform(0.024, 0.038)
+    lift = pi / 2 * (1 - t * rng.uniform(0.9, 1.15))
+    lift = lift + rng.normal(0, 0.12, count)
 
     def strap(u):
         end = np.where(u > 0.97, 0.7, 1.0)
@@ -249,9 +271,9 @@ def dandelion(rng, px, size, colours):
     florets = blades(
         px,
         azimuth=spiral(count),
-        length=length * rng.uniform(0.85, 1.12, count),
-        width=size * rng.uniform(0.024, 0.038),
-        lift=pi / 2 * (1 - t * rng.uniform(0.9, 1.15)) + rng.normal(0, 0.12, count),
+        length=length,
+        width=width,
+        lift=lift,
         paint=petal_paint(rng, colours, count, veins=2),
         profile=strap,
         bend=rng.normal(-0.25, 0.25, count),
@@ -285,18 +307,30 @@ def seed_head(rng, px, size):
         out = out[windward < rng.uniform(0.0, 1.2)]
     if not len(out):
         out = np.array([[0.0, 0.0, 1.0]])
-    grey = np.float32([0.86, 0.86, 0.82]) * rng.uniform(0.8, 1.05)
+    grey = np.float32([0.86, 0.86, 0.82])
+    grey = grey * rng.uniform(0.8, 1.05)
     hairs = parachutes(rng, px, size, out, grey)
-    stalks = spokes(px, out, 0.14 * size, 0.74 * size, thick=0.004 * size, colour=grey * 0.8)
-    brown = (0.35, 0.24, 0.13)
-    seeds = spokes(px, out, 0.10 * size, 0.26 * size, thick=0.012 * size, colour=brown)
+    stalks = spokes(
+        px,
+        start=0.14 * size * out,
+        stop=0.74 * size * out,
+        thick=0.004 * size,
+        colour=grey * 0.8,
+    )
+    seeds = spokes(
+        px,
+        start=0.10 * size * out,
+        stop=0.26 * size * out,
+        thick=0.012 * size,
+        colour=(0.35, 0.24, 0.13),
+    )
     core = ball(px, 0.11 * size, (0.55, 0.55, 0.35))
     return join([hairs, stalks, seeds, core])
 
 
-def spokes(px, out, start, stop, thick, colour):
-    """Straight bars from the centre outwards, one for each direction."""
-    paths = np.stack([start * out, stop * out], 1)
+def spokes(px, start, stop, thick, colour):
+    """Straight bars, one from each row of `start` to the same row of `stop`."""
+    paths = np.stack([start, stop], 1)
     return tubes(px, paths, thick, colour)
 
 
@@ -308,22 +342,24 @@ def parachutes(rng, px, size, out, grey):
     rays = 14
     axis = out[:, None]
     spread = rng.normal(size=(len(out), rays, 3))
-    spread -= (spread * axis).sum(-1, keepdims=True) * axis
+    along_axis = (spread * axis).sum(-1, keepdims=True)
+    spread -= along_axis * axis
     spread /= np.linalg.norm(spread, axis=-1, keepdims=True)
     root = 0.72 * size * axis
-    end = root + 0.25 * size * (spread + 0.75 * axis)
-    root = np.broadcast_to(root, end.shape).reshape(-1, 1, 3)
-    end = end.reshape(-1, 1, 3)
-    steps = max(4, int(0.35 * size * px))
-    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    points = root * (1 - t) + end * t
-    normals = np.repeat(out, rays, 0)[:, None]
-    normals = np.broadcast_to(normals, points.shape)
+    tip = root + 0.25 * size * (spread + 0.75 * axis)
+    # Shape (heads, rays, steps, 3) from here on.
+    root = root[:, :, None]
+    tip = tip[:, :, None]
+    steps = int(0.35 * size * px)
+    t = np.linspace(0, 1, max(4, steps), dtype=np.float32)
+    t = t[:, None]
+    points = np.float32(root * (1 - t) + tip * t)
+    normals = np.broadcast_to(axis[:, :, None], points.shape)
     colours = np.broadcast_to(grey, points.shape)
     return Cloud(
-        np.float32(points).reshape(-1, 3),
-        np.float32(normals).reshape(-1, 3),
-        np.float32(colours).reshape(-1, 3),
+        points.reshape(-1, 3),
+        normals.reshape(-1, 3).astype(np.float32),
+        colours.reshape(-1, 3),
     )
 
 
@@ -336,9 +372,9 @@ def rose(rng, px, size, colours):
     jitter = rng.normal(0, 0.1, count)
 
     def broad(u):
-        rounded = np.sqrt(np.clip(u * (1.9 - 0.9 * u), 0, 1))
-        end = np.clip((1.001 - u) * 9, 0, 1)
-        return rounded * end**0.35
+        rounded = clip(u * (1.9 - 0.9 * u), 0, 1)
+        end = clip((1.001 - u) * 9, 0, 1)
+        return sqrt(rounded) * end**0.35
 
     petals = blades(
         px,
@@ -405,7 +441,10 @@ def tulip(rng, px, size, colours):
         paint=(0.12, 0.08, 0.05),
         radius=0.08 * size,
     )
-    upright = [[0, 0, 0], [0, 0, 0.6 * size]]
+    upright = [
+        [0, 0, 0],
+        [0, 0, 0.6 * size],
+    ]
     pistil = tubes(px, [upright], 0.06 * size, (0.55, 0.6, 0.2))
     return join([outer_petals, inner_petals, stamens, pistil])
 
@@ -424,12 +463,18 @@ FLOWERS = {
 
 def stem(rng, px, head, axis, size, thick):
     """From under the head down and out of the picture."""
-    foot_x = head[0] - 0.4 * axis[0] + rng.normal(0, 0.25)
-    foot = np.array([foot_x, -1.6, head[2] - 0.3])
+    x, _, z = head
+    x = x - 0.4 * axis[0] + rng.normal(0, 0.25)
+    foot = np.array([x, -1.6, z - 0.3])
     bow = head - axis * max(0.5, 2 * size)
-    under_head = head - 0.05 * size * axis
-    path = np.stack([under_head, bow, (bow + foot) / 2, foot])
-    return tubes(px, path[None], thick, leaf_green(rng) * 1.15)
+    path = [
+        head - 0.05 * size * axis,
+        bow,
+        (bow + foot) / 2,
+        foot,
+    ]
+    colour = leaf_green(rng) * 1.15
+    return tubes(px, [path], thick, colour)
 
 
 class Leaf(NamedTuple):
@@ -452,8 +497,9 @@ LEAVES = {
 
 def foliage(rng, px, name, count):
     """Some leaves of one plant, each in a place of its own."""
+    kind = LEAVES[name]
     colour = leaf_green(rng)
-    return [leaf(rng, px, LEAVES[name], colour) for _ in range(count)]
+    return [leaf(rng, px, kind, colour) for _ in range(count)]
 
 
 def leaf(rng, px, kind, colour):
@@ -472,7 +518,9 @@ def leaf(rng, px, kind, colour):
         ruffle=0.04,
     )
     if kind.from_ground:
-        axis = (rng.normal(0, 0.3), 1, rng.normal(0.2, 0.3))
+        lean = rng.normal(0, 0.3)
+        to_eye = rng.normal(0.2, 0.3)
+        axis = (lean, 1, to_eye)
         y = rng.uniform(-1.4, -0.7)
     else:
         axis = (rng.normal(), rng.normal(), rng.normal(1))
@@ -485,7 +533,7 @@ def leaf(rng, px, kind, colour):
 # --------------------------------------------------------------------------------- the pictures
 
 
-def draw(label: int, rng: np.random.Generator) -> np.ndarray:
+def draw(label: int, rng: Rng) -> Array:
     """Draw one photograph-like picture of a class: uint8 of shape (192, 192, 3).
 
     In turn: the light, the blooms with their stems and leaves, the ground with grass and leaves
@@ -495,33 +543,38 @@ def draw(label: int, rng: np.random.Generator) -> np.ndarray:
     px = CANVAS / 2
     light = daylight(rng)
     plants = blooms(rng, px, name)
-    plants += foliage(rng, px, name, int(rng.integers(0, 5)))
-    picture = doubled(ground(rng, light)) * rng.uniform(0.5, 0.75)
+    leaves = int(rng.integers(0, 5))
+    plants += foliage(rng, px, name, leaves)
+    picture = doubled(ground(rng, light))
+    picture = picture * rng.uniform(0.5, 0.75)
     layer = render(join(plants), CANVAS, light)
     picture = stack(picture, layer, rng.choice([0.0, 0.8]))
     if rng.random() < 0.25:
         count = int(rng.integers(2, 6))
-        layer = render(grass(rng, px, count, front=1.5), CANVAS, light)
+        in_front = grass(rng, px, count, front=1.5)
+        layer = render(in_front, CANVAS, light)
         picture = stack(picture, layer, rng.uniform(1, 5))
     return develop(rng, picture)
 
 
-def ground(rng: np.random.Generator, light: Light) -> np.ndarray:
+def ground(rng: Rng, light: Light) -> Array:
     """What lies far behind is out of focus: half the resolution is enough."""
     px = SIZE / 2
     picture = backdrop(rng, SIZE)
     if rng.random() < 0.6:
         count = int(rng.integers(10, 40))
-        layer = render(grass(rng, px, count), SIZE, light)
+        behind = grass(rng, px, count)
+        layer = render(behind, SIZE, light)
         picture = stack(picture, layer, rng.uniform(1, 3.5))
     if rng.random() < 0.4:
         name = CLASSES[rng.integers(5)]
-        layer = render(join(foliage(rng, px, name, 4)), SIZE, light)
+        behind = join(foliage(rng, px, name, 4))
+        layer = render(behind, SIZE, light)
         picture = stack(picture, layer, rng.uniform(1.5, 4.5))
     return picture
 
 
-def blooms(rng: np.random.Generator, px: float, name: str) -> list[Cloud]:
+def blooms(rng: Rng, px: float, name: str) -> list[Cloud]:
     """The heads of one picture and then their stems: one near by, a few, or many far off."""
     few = int(rng.integers(2, 4))
     many = int(rng.integers(5, 9))
@@ -530,7 +583,8 @@ def blooms(rng: np.random.Generator, px: float, name: str) -> list[Cloud]:
         (few, 0.4, 0.6),
         (many, 0.22, 0.3),
     ]
-    count, smallest, largest = views[rng.choice(3, p=[0.72, 0.21, 0.07])]
+    view = rng.choice(3, p=[0.72, 0.21, 0.07])
+    count, smallest, largest = views[view]
     colours = petal_colours(rng, name, count)
     heads = []
     stems = []
@@ -543,24 +597,26 @@ def blooms(rng: np.random.Generator, px: float, name: str) -> list[Cloud]:
         places.append(place)
         axis, centre = pose(rng, name, place, size)
         own_colours = colours[rng.integers(len(colours))]
-        head = FLOWERS[name](rng, px, size, own_colours)
+        draw_head = FLOWERS[name]
+        head = draw_head(rng, px, size, own_colours)
         turn = facing(axis, spin=rng.uniform(0, 2 * pi))
         heads.append(head.placed(turn, centre))
         thick = 0.016 + 0.045 * size * rng.uniform(0.6, 1.3)
-        stems.append(stem(rng, px, centre, axis, size, thick))
+        below = stem(rng, px, centre, axis, size, thick)
+        stems.append(below)
     return heads + stems
 
 
-def petal_colours(rng: np.random.Generator, name: str, count: int) -> list:
+def petal_colours(rng: Rng, name: str, count: int) -> list:
     """One pair of petal colours for a picture of `count` blooms, at times two."""
     kinds = 1
     if count > 1 and rng.random() < 0.4:
         kinds = 2
-    names = list(COLOURS)
-    return [COLOURS[rng.choice(names, p=WEIGHTS[name])] for _ in range(kinds)]
+    chosen = rng.choice(list(COLOURS), kinds, p=WEIGHTS[name])
+    return [COLOURS[colour] for colour in chosen]
 
 
-def free_place(rng: np.random.Generator, places: list, alone: bool) -> np.ndarray:
+def free_place(rng: Rng, places: list, alone: bool) -> Array:
     """Of twelve places in the picture the one farthest from those taken, as (x, y)."""
     spots = rng.uniform(-0.85, 0.85, (12, 2))
     if alone:
@@ -568,13 +624,12 @@ def free_place(rng: np.random.Generator, places: list, alone: bool) -> np.ndarra
     gaps = []
     for spot in spots:
         distances = [np.hypot(*(spot - place)) for place in places]
-        gaps.append(min(distances, default=1))
+        gap = min(distances, default=1)
+        gaps.append(gap)
     return spots[np.argmax(gaps)]
 
 
-def pose(
-    rng: np.random.Generator, name: str, place: np.ndarray, size: float
-) -> tuple[np.ndarray, np.ndarray]:
+def pose(rng: Rng, name: str, place: Array, size: float) -> tuple[Array, Array]:
     """The axis of a bloom and where its centre stands.
 
     Most look at the eye; tulips, and now and then another, are seen from the side.
@@ -582,11 +637,15 @@ def pose(
     x, y = place
     sideways = {"tulips": 0.85, "roses": 0.2}.get(name, 0.15)
     if rng.random() < sideways:
-        axis = np.array([rng.normal(0, 0.35), 1.0, rng.uniform(0.0, 0.7)])
+        lean = rng.normal(0, 0.35)
+        to_eye = rng.uniform(0.0, 0.7)
+        axis = np.array([lean, 1.0, to_eye])
         lower = 0.8 if name == "tulips" else 0.2
         y = y - size * lower
     else:
-        axis = np.array([rng.normal(0, 0.35), rng.normal(0.25, 0.3), 1.0])
+        lean = rng.normal(0, 0.35)
+        up = rng.normal(0.25, 0.3)
+        axis = np.array([lean, up, 1.0])
     axis = axis / np.linalg.norm(axis)
     z = rng.uniform(-0.3, 0.2)
     return axis, np.array([x, y, z])
@@ -595,24 +654,28 @@ def pose(
 # ------------------------------------------------------------------------------------ the files
 
 
-def labels(split: str) -> np.ndarray:
+def generator(split: str, number: int) -> Rng:
+    """The source of chance for one picture, or, with their count, for the order of all."""
+    return np.random.default_rng([*split.encode(), number])
+
+
+def labels(split: str) -> Array:
     """The class of every picture of a split, balanced and in no order.
 
     Of the test split this is the only answer sheet.
     """
     count = COUNTS[split]
-    rng = np.random.default_rng([*split.encode(), count])
-    return rng.permutation(np.arange(count) % len(CLASSES))
+    classes = np.arange(count) % len(CLASSES)
+    return generator(split, count).permutation(classes)
 
 
-def picture(split: str, index: int) -> np.ndarray:
+def picture(split: str, index: int) -> Array:
     """One picture of a split, uint8 (192, 192, 3)."""
-    label = int(labels(split)[index])
-    rng = np.random.default_rng([*split.encode(), index])
-    return draw(label, rng)
+    label = labels(split)[index]
+    return draw(label, generator(split, index))
 
 
-def jpeg(pixels: np.ndarray) -> bytes:
+def jpeg(pixels: Array) -> bytes:
     """JPEG bytes of a picture."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=68)
@@ -630,18 +693,22 @@ def example(split: str, index: int, image: bytes) -> bytes:
     import tensorflow as tf
 
     def text(value):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        values = tf.train.BytesList(value=[value])
+        return tf.train.Feature(bytes_list=values)
 
     def number(value):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        values = tf.train.Int64List(value=[value])
+        return tf.train.Feature(int64_list=values)
 
     features = {
         "image": text(image),
         "id": text(identity(split, index).encode()),
     }
     if split != "test":
-        features["class"] = number(int(labels(split)[index]))
-    record = tf.train.Example(features=tf.train.Features(feature=features))
+        label = int(labels(split)[index])
+        features["class"] = number(label)
+    features = tf.train.Features(feature=features)
+    record = tf.train.Example(features=features)
     return record.SerializeToString(deterministic=True)
 
 
@@ -652,12 +719,15 @@ def write_shards(folder: Path, split: str, images: list[bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.tfrec"):
         old.unlink()
-    shards = np.array_split(np.arange(len(images)), SHARDS[split])
+    every_index = np.arange(len(images))
+    shards = np.array_split(every_index, SHARDS[split])
     for number, indices in enumerate(shards):
-        path = folder / f"{number:02d}-{SIZE}x{SIZE}-{len(indices)}.tfrec"
-        with tf.io.TFRecordWriter(str(path)) as writer:
+        name = f"{number:02d}-{SIZE}x{SIZE}-{len(indices)}.tfrec"
+        path = str(folder / name)
+        with tf.io.TFRecordWriter(path) as writer:
             for index in indices.tolist():
-                writer.write(example(split, index, images[index]))
+                record = example(split, index, images[index])
+                writer.write(record)
 
 
 def _encoded(split: str, index: int) -> bytes:
@@ -670,13 +740,16 @@ def main(folder: Path = FOLDER) -> None:
     images = {}
     with ProcessPoolExecutor() as pool:
         for split, count in COUNTS.items():
-            drawn = pool.map(_encoded, [split] * count, range(count), chunksize=4)
+            encode = functools.partial(_encoded, split)
+            drawn = pool.map(encode, range(count), chunksize=4)
             images[split] = list(drawn)
 
+    records = folder / f"tfrecords-jpeg-{SIZE}x{SIZE}"
     for split, count in COUNTS.items():
-        write_shards(folder / f"tfrecords-jpeg-{SIZE}x{SIZE}" / split, split, images[split])
+        write_shards(records / split, split, images[split])
         print(f"{split}: {count} pictures")
-    (folder / "classes.json").write_text(json.dumps(CLASSES) + "\n")
+    names = json.dumps(CLASSES) + "\n"
+    (folder / "classes.json").write_text(names)
 
 
 if __name__ == "__main__":
