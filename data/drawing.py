@@ -16,17 +16,19 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy import cos, pi, sin, sqrt
+from numpy import clip, cos, float32, pi, sin, sqrt
 from scipy.ndimage import gaussian_filter, zoom
 
 Rng = np.random.Generator
 Array = np.ndarray
+Vector = Sequence[float]
 Number = Array | float
-Paint = Callable | Sequence[float]
+Paint = Callable | Vector
 
 GOLDEN_ANGLE = pi * (3 - sqrt(5))
-GREEN = np.float32([0.16, 0.30, 0.07])
+GREEN = float32([0.16, 0.30, 0.07])
 GLOSS = 0.08
+ASKEW = float32([0.13, 0.21, 0.97])
 UNTURNED = np.eye(3)
 
 
@@ -40,32 +42,32 @@ class Cloud(NamedTuple):
     def placed(
         self,
         turn: Array = UNTURNED,
-        shift: Sequence[float] = (0, 0, 0),
+        shift: Vector = (0, 0, 0),
         size: float = 1.0,
     ) -> Cloud:
         """The same shape turned by a 3x3 rotation, grown by `size` and then moved."""
-        points = _turned(self.points, turn * size) + np.float32(shift)
+        points = _turned(self.points, turn * size)
         normals = _turned(self.normals, turn)
-        return Cloud(points, normals, self.colours)
+        return Cloud(points + float32(shift), normals, self.colours)
 
 
-def _turned(vectors: Array, turn: Array) -> Array:
+def _turned(points: Array, turn: Array) -> Array:
     # Not `@`: how a matrix product rounds differs from one BLAS to the next, and the same bytes
     # are wanted everywhere.
-    return np.einsum("ni,ji->nj", vectors, turn.astype(np.float32))
+    turn = turn.astype(float32)
+    return np.einsum("ni,ji->nj", points, turn)
 
 
 def join(clouds: Sequence[Cloud]) -> Cloud:
     """One cloud of several."""
-    points = np.concatenate([cloud.points for cloud in clouds])
-    normals = np.concatenate([cloud.normals for cloud in clouds])
-    colours = np.concatenate([cloud.colours for cloud in clouds])
-    return Cloud(points, normals, colours)
+    fields = zip(*clouds, strict=True)
+    return Cloud(*map(np.concatenate, fields))
 
 
-def facing(axis: Sequence[float], spin: float = 0.0) -> Array:
+def facing(axis: Vector, spin: float = 0.0) -> Array:
     """The rotation that takes z to `axis`, after a turn by `spin` radians about z."""
-    z = np.asarray(axis, float) / np.linalg.norm(axis)
+    z = np.asarray(axis, float)
+    z = z / np.linalg.norm(z)
     sideways = [0.0, 1.0, 0.0]
     if abs(z[1]) >= 0.9:
         sideways = [1.0, 0.0, 0.0]
@@ -77,8 +79,7 @@ def facing(axis: Sequence[float], spin: float = 0.0) -> Array:
         [sin(spin), cos(spin), 0],
         [0, 0, 1],
     ]
-    frame = np.stack([x, y, z], axis=1)
-    return frame @ np.array(about_z)
+    return vectors(x, y, z) @ np.array(about_z)
 
 
 # ------------------------------------------------------------------------------- where parts go
@@ -101,20 +102,26 @@ def ranks(count: int) -> Array:
 
 def sphere(count: int) -> Array:
     """Evenly spread unit vectors, shape (count, 3), the first near the pole at z = 1."""
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    return about_axis(sqrt(1 - z**2), spiral(count), z)
+    places = np.arange(count) + 0.5
+    z = 1 - 2 * places / count
+    out = sqrt(1 - z**2)
+    return about_axis(out, spiral(count), z)
 
 
 def about_axis(out: Array, azimuth: Array, z: Number) -> Array:
     """Points, shape (..., 3), at a distance `out` from the z axis."""
     x = out * cos(azimuth)
     y = out * sin(azimuth)
-    z = np.broadcast_to(z, x.shape)
-    return np.stack([x, y, z], -1)
+    return vectors(x, y, np.broadcast_to(z, x.shape))
+
+
+def vectors(*parts: Array) -> Array:
+    """Vectors from arrays of their x, their y and their z."""
+    return np.stack(parts, -1)
 
 
 def _steps(start: float, stop: float, count: int) -> Array:
-    return np.linspace(start, stop, count, dtype=np.float32)
+    return np.linspace(start, stop, count, dtype=float32)
 
 
 def _grid(size: int) -> Array:
@@ -125,14 +132,14 @@ def _grid(size: int) -> Array:
 # --------------------------------------------------------------------------------------- shapes
 
 
-def surface(points: Array, colours: Array | Sequence[float]) -> Cloud:
+def surface(points: Array, colours: Array) -> Cloud:
     """A cloud from sheets of points, shape (..., rows, columns, 3).
 
     Normals come from neighbouring points; `colours` may be anything that broadcasts to the
     points.
     """
-    points = np.asarray(points, np.float32)
-    colours = np.asarray(colours, np.float32)
+    points = np.asarray(points, float32)
+    colours = np.asarray(colours, float32)
     colours = np.broadcast_to(colours, points.shape)
     down = np.gradient(points, axis=-3)
     across = np.gradient(points, axis=-2)
@@ -144,9 +151,9 @@ def surface(points: Array, colours: Array | Sequence[float]) -> Cloud:
     )
 
 
-def _unit(vectors: Array) -> Array:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / (length + np.float32(1e-9))
+def _unit(directions: Array) -> Array:
+    length = np.linalg.norm(directions, axis=-1, keepdims=True)
+    return directions / (length + float32(1e-9))
 
 
 def samples(extent: float, px: float) -> int:
@@ -155,7 +162,7 @@ def samples(extent: float, px: float) -> int:
     return max(3, steps + 1)
 
 
-def _colours(paint: Paint, *place: Array) -> Array | Sequence[float]:
+def _colours(paint: Paint, *place: Array) -> Array:
     """What a painter says of each place; a plain colour is the same everywhere."""
     if callable(paint):
         return paint(*place)
@@ -176,7 +183,12 @@ def oval(fullest: float = 0.6, tip: float = 0.5) -> Callable:
     return outline
 
 
-def notched(depth: float, teeth: int, fullest: float = 0.4, tip: float = 0.8) -> Callable:
+def notched(
+    depth: float,
+    teeth: int,
+    fullest: float = 0.4,
+    tip: float = 0.8,
+) -> Callable:
     """The outline of a leaf with teeth, on top of an `oval`."""
     smooth = oval(fullest, tip)
 
@@ -192,7 +204,7 @@ OVAL = oval()
 
 def blades(
     px: float,
-    azimuth: Array | Sequence[float],
+    azimuth: Array | Vector,
     length: Number,
     width: Number,
     lift: Number,
@@ -215,12 +227,16 @@ def blades(
 
     def each(value: Number) -> Array:
         """One number for every blade, float32 of shape (blades, 1, 1)."""
-        value = np.asarray(value, np.float32)
-        return np.broadcast_to(value, (len(azimuth),)).reshape(-1, 1, 1)
+        value = np.asarray(value, float32)
+        value = np.broadcast_to(value, (len(azimuth),))
+        return value.reshape(-1, 1, 1)
 
     turn = each(azimuth)
     length = each(length)
     width = each(width)
+    lift = each(lift)
+    bend = each(bend)
+    curl = each(curl)
     cup = each(cup)
     rows = samples(length.max(), px)
     columns = samples(2 * width.max(), px)
@@ -228,16 +244,20 @@ def blades(
     v = _steps(-1, 1, columns)
 
     # The midrib, as a path in the plane of the axis: how far out, how far up.
-    angle = each(lift) + each(bend) * u + each(curl) * u**3
+    angle = lift + bend * u + curl * u**3
     step = length / (rows - 1)
-    out = each(radius) + np.cumsum(cos(angle), 1) * step
-    up = each(height) + np.cumsum(sin(angle), 1) * step
+    out = np.cumsum(cos(angle), 1) * step
+    out = each(radius) + out
+    up = np.cumsum(sin(angle), 1) * step
+    up = each(height) + up
 
     # The blade across it: an arc of a circle, flat where the cup is near zero.
-    cup = np.where(np.abs(cup) < 1e-3, np.float32(1e-3), cup)
+    flat = np.abs(cup) < 1e-3
+    cup = np.where(flat, float32(1e-3), cup)
     half = width * profile(u)
-    across = half * sin(cup * v) / cup
-    rise = half * (1 - cos(cup * v)) / cup
+    arc = cup * v
+    across = half * sin(arc) / cup
+    rise = half * (1 - cos(arc)) / cup
     if ruffle:
         wave = sin(7 * u + 5 * v + 9 * turn)
         rise = rise + ruffle * length * u * v**2 * wave
@@ -246,36 +266,42 @@ def blades(
 
     x = out * cos(turn) - across * sin(turn)
     y = out * sin(turn) + across * cos(turn)
-    points = np.stack([x, y, up], -1)
-    return surface(points, _colours(paint, u, v))
+    return surface(vectors(x, y, up), _colours(paint, u, v))
 
 
-def tubes(px: float, paths: Array, radius: Number, colour: Array) -> Cloud:
+def tubes(
+    px: float,
+    paths: Array,
+    radius: Number,
+    colour: Array,
+) -> Cloud:
     """Round stems along smooth paths of shape (stems, knots, 3).
 
     A path is the Bezier curve of its knots. `radius` and `colour` may differ by stem.
     """
-    paths = np.asarray(paths, np.float32)
+    paths = np.asarray(paths, float32)
     stems, knots, _ = paths.shape
-    radius = np.broadcast_to(np.asarray(radius, np.float32), (stems,))
+    radius = np.asarray(radius, float32)
+    radius = np.broadcast_to(radius, (stems,))
     radius = radius.reshape(-1, 1, 1, 1)
-    colour = np.asarray(colour, np.float32)
+    colour = np.asarray(colour, float32)
     colour = colour.reshape(-1, 1, 1, 3)
 
-    extent = np.abs(np.diff(paths, axis=1)).sum((1, 2))
-    t = _steps(0, 1, samples(extent.max(), px))
-    line = np.einsum("kt,pkc->ptc", _bernstein(knots - 1, t), paths)
+    bars = np.abs(np.diff(paths, axis=1))
+    longest = bars.sum((1, 2)).max()
+    t = _steps(0, 1, samples(longest, px))
+    weights = _bernstein(knots - 1, t)
+    line = np.einsum("kt,pkc->ptc", weights, paths)
 
     # Two directions across each line, and a circle in their plane.
+    line = line[:, :, None]
     along = _unit(np.gradient(line, axis=1))
-    side = _unit(np.cross(along, np.float32([0.13, 0.21, 0.97])))
+    side = _unit(np.cross(along, ASKEW))
     other = np.cross(along, side)
-    side = side[:, :, None]
-    other = other[:, :, None]
-    turn = _steps(0, 2 * pi, samples(2 * pi * radius.max(), px))[:, None]
+    around_it = samples(2 * pi * radius.max(), px)
+    turn = _steps(0, 2 * pi, around_it)[:, None]
     circle = cos(turn) * side + sin(turn) * other
-    points = line[:, :, None] + radius * circle
-    return surface(points, colour)
+    return surface(line + radius * circle, colour)
 
 
 def _bernstein(degree: int, t: Array) -> Array:
@@ -283,7 +309,9 @@ def _bernstein(degree: int, t: Array) -> Array:
     weights = []
     for k in range(degree + 1):
         rest = degree - k
-        weights.append(math.comb(degree, k) * t**k * (1 - t) ** rest)
+        ways = math.comb(degree, k)
+        weight = ways * t**k * (1 - t) ** rest
+        weights.append(weight)
     return np.stack(weights)
 
 
@@ -298,13 +326,22 @@ def revolve(
 
     `radii` and `heights` map t in 0..1 to lengths; `paint` maps (t, azimuth) to a colour.
     """
-    t = _steps(0, 1, samples(2.2 * size, px))[:, None]
-    turn = _steps(0, 2 * pi, samples(2 * pi * size, px))
-    points = about_axis(radii(t) * size, turn, heights(t) * size)
+    rows = samples(2.2 * size, px)
+    columns = samples(2 * pi * size, px)
+    t = _steps(0, 1, rows)[:, None]
+    turn = _steps(0, 2 * pi, columns)
+    out = radii(t) * size
+    up = heights(t) * size
+    points = about_axis(out, turn, up)
     return surface(points, _colours(paint, t, turn))
 
 
-def ball(px: float, size: float, paint: Paint, stretch: float = 1.0) -> Cloud:
+def ball(
+    px: float,
+    size: float,
+    paint: Paint,
+    stretch: float = 1.0,
+) -> Cloud:
     """A sphere about the origin, stretched along z."""
 
     def radii(t: Array) -> Array:
@@ -330,14 +367,24 @@ class View(NamedTuple):
     """The pixel of every point. Points outside share one more pixel, the last."""
 
 
-def _nearest(x: Array, y: Array, z: Array, size: int) -> View:
-    column = ((x + 1) * (size / 2)).astype(np.int32)
-    row = ((1 - y) * (size / 2)).astype(np.int32)
-    inside = (column >= 0) & (column < size)
-    inside &= (row >= 0) & (row < size)
+def _nearest(
+    x: Array,
+    y: Array,
+    z: Array,
+    size: int,
+) -> View:
+    column = (x + 1) * (size / 2)
+    column = column.astype(np.int32)
+    row = (1 - y) * (size / 2)
+    row = row.astype(np.int32)
+    inside = np.ones(len(x), bool)
+    for place in (column, row):
+        inside &= place >= 0
+        inside &= place < size
     outside = size * size
-    pixel = np.where(inside, row * size + column, outside)
-    depth = np.full(outside + 1, -np.inf, np.float32)
+    pixel = row * size + column
+    pixel = np.where(inside, pixel, outside)
+    depth = np.full(outside + 1, -np.inf, float32)
     np.maximum.at(depth, pixel, z)
     nearest = z == depth[pixel]
     front = np.flatnonzero(nearest & inside)
@@ -360,59 +407,68 @@ def render(cloud: Cloud, size: int, light: Light) -> Array:
     """
     x, y, z = cloud.points.T
     view = _nearest(x, y, z, size)
-    front = view.front
-    layer = np.zeros((size * size, 4), np.float32)
-    if len(front):
-        pixel = view.pixel[front]
-        layer[pixel, :3] = _shaded(cloud, view, size, light)
+    layer = np.zeros((size * size, 4), float32)
+    if len(view.front):
+        pixel = view.pixel[view.front]
+        colour = _shaded(cloud, view, size, light)
+        layer[pixel, :3] = clip(colour, 0, 2)
         layer[pixel, 3] = 1
     return layer.reshape(size, size, 4)
 
 
-def _shaded(cloud: Cloud, view: View, size: int, light: Light) -> Array:
+def _shaded(
+    cloud: Cloud,
+    view: View,
+    size: int,
+    light: Light,
+) -> Array:
     """The colours of the points in front, in the light of the sun and of the sky."""
     front = view.front
     pixel = view.pixel[front]
-    depth = view.depth[:-1].reshape(size, size)
+    depth = view.depth[:-1]
+    depth = depth.reshape(size, size)
     covered = np.isfinite(depth)
-    sun = np.float32(light.sun)
-    shade = np.float32(light.shade)
-    direction = np.asarray(light.direction, np.float32)
-    direction = direction / np.linalg.norm(light.direction)
+    length = np.linalg.norm(light.direction)
+    direction = np.asarray(light.direction, float32)
+    direction = direction / length
 
     # A sheet has two sides: turn every normal to the eye.
     normals = cloud.normals[front]
-    normals = normals * np.where(normals[:, 2:] < 0, -1, 1)
-    upward = normals[:, 1]
-    to_eye = normals[:, 2]
+    side = np.where(normals[:, 2:] < 0, -1, 1)
+    normals = normals * side
+    _, upward, to_eye = normals.T
     to_sun = (normals * direction).sum(1)
 
     # Depth below the smoothed depth around: creases between petals get less of the sky.
     depth = np.where(covered, depth, 0)
-    below = _local_mean(depth, covered, size / 60) - depth
+    around = _local_mean(depth, covered, size / 60)
+    below = around - depth
     below = below.reshape(-1)[pixel]
-    crease = np.clip(below / 0.09, -0.3, 1)
-    sky = (0.75 + 0.25 * upward) * (1 - 0.6 * crease)
+    crease = clip(below / 0.09, -0.3, 1)
+    sky = 0.75 + 0.25 * upward
+    sky = sky * (1 - 0.6 * crease)
 
     # Direct light, with soft borders of the shadows, on either side of a sheet.
-    lit = np.zeros(size * size, np.float32)
+    lit = np.zeros(size * size, float32)
     lit[pixel] = _reached_by_sun(cloud, front, direction, to_sun, size)
     lit = lit.reshape(size, size)
     lit = _local_mean(lit, covered, size / 200)
     lit = lit.reshape(-1)[pixel]
-    from_front = np.clip(to_sun, 0, 1)
-    through = 0.45 * np.clip(-to_sun, 0, 1)
+    from_front = clip(to_sun, 0, 1)
+    through = 0.45 * clip(-to_sun, 0, 1)
     direct = lit * (from_front + through)
 
     # Gloss, strongest where the normal halves the angle between the sun and the eye.
-    halfway = np.linalg.norm(direction + np.float32([0, 0, 1]))
-    mirrored = (to_sun + to_eye) / halfway
-    shine = lit * np.clip(mirrored, 0, 1) ** 24
+    halfway = direction + float32([0, 0, 1])
+    mirrored = (to_sun + to_eye) / np.linalg.norm(halfway)
+    shine = lit * clip(mirrored, 0, 1) ** 24
 
-    colour = cloud.colours[front]
-    colour = colour * (direct[:, None] * sun + sky[:, None] * shade)
-    colour = colour + GLOSS * shine[:, None] * sun
-    return np.clip(colour, 0, 2)
+    sun = float32(light.sun)
+    shade = float32(light.shade)
+    sunlight = direct[:, None] * sun
+    skylight = sky[:, None] * shade
+    gloss = GLOSS * shine[:, None] * sun
+    return cloud.colours[front] * (sunlight + skylight) + gloss
 
 
 def _reached_by_sun(
@@ -424,7 +480,8 @@ def _reached_by_sun(
 ) -> Array:
     """Which points of the front lie in no shadow: a second eye in the sun sees them."""
     coarse = size // 2
-    x, y, z = _turned(cloud.points, facing(direction).T).T
+    to_eye_in_sun = facing(direction).T
+    x, y, z = _turned(cloud.points, to_eye_in_sun).T
     view = _nearest(x / 1.6, y / 1.6, z, coarse)
     pixel = view.pixel[front]
     # The coarse second view steps by more on a sheet lit at a flat angle: allow for it, or the
@@ -432,13 +489,15 @@ def _reached_by_sun(
     flat = np.maximum(np.abs(to_sun), 0.12)
     slack = 0.025 + 0.015 / flat
     beyond_view = pixel == coarse**2
-    seen = z[front] > view.depth[pixel] - slack
+    nearest = view.depth[pixel]
+    seen = z[front] > nearest - slack
     return beyond_view | seen
 
 
 def _local_mean(values: Array, covered: Array, blur: float) -> Array:
     """The mean around every pixel over the covered pixels; `values` are 0 on the others."""
-    weight = gaussian_filter(covered.astype(np.float32), blur)
+    covered = covered.astype(float32)
+    weight = gaussian_filter(covered, blur)
     total = gaussian_filter(values, blur)
     return total / np.maximum(weight, 1e-3)
 
@@ -465,19 +524,23 @@ def noise(rng: Rng, size: int, cells: int) -> Array:
 
     `cells` bumps across, then twice and four times as many at half and a quarter of the height.
     """
-    total = np.zeros((size, size), np.float32)
+    total = np.zeros((size, size), float32)
     for octave in range(3):
         n = cells * 2**octave + 2
-        bumps = rng.normal(size=(n, n)).astype(np.float32)
-        total += zoom(bumps, size / n, order=3) * 0.5**octave
+        bumps = rng.normal(size=(n, n))
+        bumps = bumps.astype(float32)
+        smooth = zoom(bumps, size / n, order=3)
+        total += smooth * 0.5**octave
     return total
 
 
 def mix(a: Array, b: Array, amount: Number) -> Array:
     """The colour between `a` (amounts up to 0) and `b` (amounts from 1)."""
-    amount = np.clip(amount, 0, 1)
-    amount = np.asarray(amount, np.float32)[..., None]
-    return np.float32(a) * (1 - amount) + np.float32(b) * amount
+    amount = clip(amount, 0, 1).astype(float32)
+    amount = amount[..., None]
+    a = float32(a)
+    b = float32(b)
+    return a * (1 - amount) + b * amount
 
 
 def bokeh(rng: Rng, size: int, colours: Array) -> Array:
@@ -485,19 +548,21 @@ def bokeh(rng: Rng, size: int, colours: Array) -> Array:
     count = int(rng.integers(5, 20))
     across = _grid(size)
     down = across[:, None]
-    layer = np.zeros((size, size, 4), np.float32)
+    layer = np.zeros((size, size, 4), float32)
     chosen = rng.integers(len(colours), size=count)
     for colour in colours[chosen]:
         x = rng.uniform(-1.1, 1.1)
         y = rng.uniform(-1.1, 1.1)
         radius = rng.uniform(0.05, 0.28)
-        distance = np.hypot(across - x, down - y) / radius
+        distance = np.hypot(across - x, down - y)
+        distance = distance / radius
         inwards = (1 - distance) * radius
-        disc = np.clip(inwards * size / 5, 0, 1)
+        disc = clip(inwards * size / 5, 0, 1)
         brighter_rim = 0.8 + 0.2 * distance
         strength = rng.uniform(0.15, 0.6)
-        alpha = (disc * brighter_rim * strength)[..., None]
-        opaque = np.append(np.float32(colour), np.float32(1))
+        alpha = disc * brighter_rim * strength
+        alpha = alpha[..., None]
+        opaque = float32([*colour, 1])
         layer = layer * (1 - alpha) + alpha * opaque
     return layer
 
@@ -506,7 +571,7 @@ def leaf_green(rng: Rng) -> Array:
     """Some green of leaves."""
     green = GREEN * rng.uniform(0.6, 1.5)
     green = green + rng.normal(0, 0.025, 3)
-    return np.clip(green, 0.01, 1).astype(np.float32)
+    return clip(green, 0.01, 1).astype(float32)
 
 
 def leaf_greens(rng: Rng, count: int) -> Array:
@@ -514,7 +579,12 @@ def leaf_greens(rng: Rng, count: int) -> Array:
     return np.stack([leaf_green(rng) for _ in range(count)])
 
 
-def grass(rng: Rng, px: float, count: int, front: float = 0.0) -> Cloud:
+def grass(
+    rng: Rng,
+    px: float,
+    count: int,
+    front: float = 0.0,
+) -> Cloud:
     """Blades of grass rising from below; a larger `front` is nearer to the eye."""
     x = rng.uniform(-1.2, 1.2, count)
     lean = rng.normal(0, 0.4, count)
@@ -523,9 +593,9 @@ def grass(rng: Rng, px: float, count: int, front: float = 0.0) -> Cloud:
     z = z + front
     bottom = np.full(count, -1.3)
     half_way = (top - 1.3) / 2
-    foot = np.stack([x, bottom, z], 1)
-    middle = np.stack([x, half_way, z], 1)
-    tip = np.stack([x + lean, top, z + 0.1], 1)
+    foot = vectors(x, bottom, z)
+    middle = vectors(x, half_way, z)
+    tip = vectors(x + lean, top, z + 0.1)
     paths = np.stack([foot, middle, tip], 1)
     colours = leaf_greens(rng, count)
     return tubes(px, paths, rng.uniform(0.006, 0.02), colours)
@@ -543,8 +613,10 @@ GROUNDS = {
 
 def backdrop(rng: Rng, size: int) -> Array:
     """A ground out of focus: sky over land, a hedge, soil, a lawn, a wall or the dark."""
-    kind = rng.choice(list(GROUNDS), p=list(GROUNDS.values()))
-    rough = noise(rng, size, int(rng.integers(3, 9)))
+    chances = list(GROUNDS.values())
+    kind = rng.choice(list(GROUNDS), p=chances)
+    cells = int(rng.integers(3, 9))
+    rough = noise(rng, size, cells)
     green = leaf_green(rng)
     if kind == "land":
         return _sky_over_land(rng, green, rough)
@@ -561,12 +633,14 @@ def backdrop(rng: Rng, size: int) -> Array:
     }
     dark, light = darkest_and_lightest[kind]
     contrast = 0.25 if kind == "wall" else 1
-    picture = mix(dark, light, 0.5 + 0.35 * rough * contrast)
+    lightness = 0.5 + 0.35 * rough * contrast
+    picture = mix(dark, light, lightness)
     if kind in ("hedge", "dark", "lawn") and rng.random() < 0.5:
         greens = leaf_greens(rng, 5) * 1.6
         blossoms = rng.uniform(0.4, 1, (2, 3))
         tints = np.concatenate([greens, blossoms])
-        picture = stack(picture, bokeh(rng, size, tints), 0)
+        discs = bokeh(rng, size, tints)
+        picture = stack(picture, discs, blur=0)
     return picture
 
 
@@ -580,9 +654,10 @@ def _sky_over_land(rng: Rng, green: Array, rough: Array) -> Array:
     grey = [0.6, 0.65, 0.7]
     zenith = rng.choice([blue, grey])
     sky = mix(haze, zenith, height)
-    land = mix(green * 0.7, green * 1.4, 0.5 + 0.4 * rough)
-    above = np.clip(height * 6 + 0.5, 0, 1)[..., None]
-    return land + (sky - land) * above
+    lightness = 0.5 + 0.4 * rough
+    land = mix(green * 0.7, green * 1.4, lightness)
+    above = clip(height * 6 + 0.5, 0, 1)
+    return land + (sky - land) * above[..., None]
 
 
 def daylight(rng: Rng) -> Light:
@@ -600,7 +675,7 @@ def daylight(rng: Rng) -> Light:
     bluish = np.array([1 - warm / 3, 1.0, 1 + warm / 2])
     sun = strength * yellowish
     shade = (0.95 - 0.55 * strength) * bluish
-    return Light(np.array([x, y, z]), sun, shade)
+    return Light(vectors(x, y, z), sun, shade)
 
 
 def develop(rng: Rng, picture: Array) -> Array:
@@ -613,11 +688,12 @@ def develop(rng: Rng, picture: Array) -> Array:
     if blur:
         shake = blur * rng.uniform(0.7, 1.6)
         picture = gaussian_filter(picture, (shake, blur, 0))
-    picture = picture.reshape(size, 2, size, 2, 3).mean((1, 3))
+    picture = picture.reshape(size, 2, size, 2, 3)
+    picture = picture.mean((1, 3))
 
     warmth = rng.normal(0, 0.05)
     tint = rng.normal(0, 0.02)
-    balance = np.float32([1 + warmth, 1 + tint, 1 - warmth])
+    balance = float32([1 + warmth, 1 + tint, 1 - warmth])
     exposure = 2 ** rng.normal(0, 0.15)
     picture = picture * balance * exposure
 
@@ -628,12 +704,13 @@ def develop(rng: Rng, picture: Array) -> Array:
     picture = picture * (1 - darkening * from_middle / 2)
 
     # A film curve: shadows keep detail and highlights roll off instead of clipping.
-    picture = np.clip(picture, 0, None)
+    picture = clip(picture, 0, None)
     picture = 1 - np.exp(-2.1 * picture)
     grey = picture.mean(-1, keepdims=True)
     saturation = rng.uniform(0.75, 1.2)
     picture = grey + (picture - grey) * saturation
     grain = rng.uniform(0.002, 0.014)
-    picture = picture + rng.normal(0, grain, picture.shape)
+    grains = rng.normal(0, grain, picture.shape)
+    picture = picture + grains
     picture = picture * 255 + 0.5
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return clip(picture, 0, 255).astype(np.uint8)
