@@ -1,12 +1,13 @@
 """Train the bundled backbone to tell drawn things apart, none of them a flower.
 
-Run with no arguments to write `backbone.weights.h5` beside this file. The pictures come from
+Without arguments it writes `backbone.weights.h5` beside this file. The pictures come from
 `things.py`, which holds the pretext task; they are drawn once, kept in memory and never
 written.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,25 +15,62 @@ from pathlib import Path
 import numpy as np
 from things import SIZE, THINGS, draw
 
+FOLDER = Path(__file__).parent
 CROP = 64
-PER_CLASS = 200
+MARGIN = (SIZE - CROP) // 2
+COUNT = 200 * len(THINGS)
+HELD_BACK = COUNT // 10
+BATCH = 32
 EPOCHS = 40
 SEED = 11
 
 
 def picture(index: int) -> np.ndarray:
-    """Picture number `index` of the pretext set; its class is `index` modulo the number of things."""
-    return draw(index % len(THINGS), np.random.default_rng([SEED, index]))
+    """Picture number `index` of the pretext set, uint8 (72, 72, 3).
+
+    Its class is `index` modulo the number of things.
+    """
+    label = index % len(THINGS)
+    return draw(label, np.random.default_rng([SEED, index]))
 
 
-def main(path: Path = Path(__file__).parent / "backbone.weights.h5") -> None:
-    """Draw the pretext set, train on it, and write the weights of the backbone."""
-    count = PER_CLASS * len(THINGS)
+def draw_all() -> np.ndarray:
+    """Every picture of the pretext set, uint8 (6400, 72, 72, 3)."""
     with ProcessPoolExecutor() as pool:
-        images = np.stack(list(pool.map(picture, range(count), chunksize=16)))
-    classes = np.arange(count) % len(THINGS)
+        pictures = pool.map(picture, range(COUNT), chunksize=16)
+        return np.stack(list(pictures))
 
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+def training_set(images: np.ndarray, classes: np.ndarray):
+    """Batches of random crops, mirrored half of the time."""
+    import tensorflow as tf
+
+    def varied(image, label):
+        image = tf.image.random_crop(image, (CROP, CROP, 3), seed=1)
+        image = tf.image.random_flip_left_right(image, seed=2)
+        return image, label
+
+    dataset = tf.data.Dataset.from_tensor_slices((images, classes))
+    dataset = dataset.shuffle(COUNT, seed=SEED)
+    dataset = dataset.map(varied)
+    dataset = dataset.batch(BATCH, drop_remainder=True)
+    return dataset.prefetch(2)
+
+
+def classifier(backbone):
+    """The backbone under average pooling, dropout and one dense layer; gives logits."""
+    from keras import Model, layers
+
+    # In this order: every layer takes the next seed when it is made.
+    pool = layers.GlobalAveragePooling2D()
+    dense = layers.Dense(len(THINGS))
+    dropout = layers.Dropout(0.1)
+    logits = dense(dropout(pool(backbone.output)))
+    return Model(backbone.input, logits)
+
+
+def train(images: np.ndarray, classes: np.ndarray):
+    """Train a backbone on all pictures but those held back, and return it."""
     import keras
     import tensorflow as tf
 
@@ -40,34 +78,53 @@ def main(path: Path = Path(__file__).parent / "backbone.weights.h5") -> None:
 
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
-    held = count // 10
-
-    def varied(image, label):
-        return tf.image.random_flip_left_right(
-            tf.image.random_crop(image, (CROP, CROP, 3), seed=1), seed=2
-        ), label
-
-    train = tf.data.Dataset.from_tensor_slices((images[held:], classes[held:])).shuffle(
-        count, seed=SEED
+    dataset = training_set(images[HELD_BACK:], classes[HELD_BACK:])
+    middle = slice(MARGIN, MARGIN + CROP)
+    held_back = (
+        images[:HELD_BACK, middle, middle],
+        classes[:HELD_BACK],
     )
-    train = train.map(varied).batch(32, drop_remainder=True).prefetch(2)
-    margin = (SIZE - CROP) // 2
-    test = images[:held, margin : margin + CROP, margin : margin + CROP], classes[:held]
     backbone = small_backbone((CROP, CROP, 3))
-    outputs = keras.layers.GlobalAveragePooling2D()(backbone.output)
-    outputs = keras.layers.Dense(len(THINGS))(keras.layers.Dropout(0.1)(outputs))
-    model = keras.Model(backbone.input, outputs)
+    model = classifier(backbone)
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, EPOCHS * len(train) - 100, warmup_target=2e-3, warmup_steps=100, alpha=0.01
+        initial_learning_rate=1e-4,
+        decay_steps=EPOCHS * len(dataset) - 100,
+        warmup_target=2e-3,
+        warmup_steps=100,
+        alpha=0.01,
     )
     model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    model.fit(train, epochs=EPOCHS, validation_data=test, verbose=2)
-    backbone.save_weights(path)
+    model.fit(
+        dataset,
+        epochs=EPOCHS,
+        validation_data=held_back,
+        verbose=2,
+    )
+    return backbone
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Draw the pretext set, train on it, and write the weights of the backbone."""
+    # First the pictures: a forked process must not inherit the threads of TensorFlow.
+    images = draw_all()
+    classes = np.arange(COUNT) % len(THINGS)
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    backbone = train(images, classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone.save_weights(folder / "backbone.weights.h5")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=FOLDER,
+        help="where to write (default: %(default)s)",
+    )
+    main(parser.parse_args().folder)

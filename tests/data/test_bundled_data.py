@@ -5,7 +5,10 @@ import importlib
 import io
 import json
 import re
+import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +46,13 @@ def examples(records):
 
     def fields(record):
         features = tf.train.Example.FromString(record).features.feature
-        return {
-            name: (f.bytes_list.value or f.int64_list.value)[0] for name, f in features.items()
-        }
+        found = {}
+        for name, feature in features.items():
+            values = feature.bytes_list.value or feature.int64_list.value
+            found[name] = values[0]
+        return found
 
-    return {split: [fields(record) for record in items] for split, items in records.items()}
+    return {split: [fields(record) for record in records[split]] for split in SPLITS}
 
 
 def pixels(jpeg):
@@ -55,15 +60,19 @@ def pixels(jpeg):
 
 
 def idx(name):
-    raw = gzip.decompress((DATA / "fashion" / name).read_bytes())
-    zero, kind, rank = struct.unpack(">HBB", raw[:4])
-    shape = struct.unpack(">" + "I" * rank, raw[4 : 4 + 4 * rank])
+    packed = (DATA / "fashion" / name).read_bytes()
+    content = gzip.decompress(packed)
+    zero, kind, rank = struct.unpack_from(">HBB", content)
+    shape = struct.unpack_from(f">{rank}I", content, offset=4)
     assert (zero, kind) == (0, 8), "IDX: two zero bytes, then 8 for uint8"
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def assert_same_picture(drawn, stored, most=8):
-    """Equal up to rounding: other processors and libraries may round the last bit of a sine or of a JPEG otherwise."""
+    """Equal up to rounding.
+
+    Other processors and libraries may round the last bit of a sine or of a JPEG otherwise.
+    """
     difference = np.abs(drawn.astype(int) - stored.astype(int))
     assert drawn.shape == stored.shape
     assert (difference > most).mean() < 0.002
@@ -88,7 +97,8 @@ def test_shards_hold_as_many_records_as_their_names_say(split, generator):
 @pytest.mark.parametrize("split", SPLITS)
 def test_flowers_are_what_the_generator_draws(split, generator, records, examples):
     flowers = generator("make_flowers")
-    for index in (0, len(records[split]) // 2, len(records[split]) - 1):
+    last = len(records[split]) - 1
+    for index in (0, last // 2, last):
         drawn = flowers.picture(split, index)
         assert drawn.dtype == np.uint8
         stored = examples[split][index]["image"]
@@ -155,22 +165,18 @@ def test_fashion_is_what_the_generator_draws(split, generator):
 
 
 def test_no_garment_appears_in_both_splits():
-    train, test = (
-        {image.tobytes() for image in idx(f"{split}-images-idx3-ubyte.gz")}
-        for split in ("train", "t10k")
-    )
+    train = {image.tobytes() for image in idx("train-images-idx3-ubyte.gz")}
+    test = {image.tobytes() for image in idx("t10k-images-idx3-ubyte.gz")}
     assert len(train) == 6000
     assert len(test) == 1000
     assert not train & test
 
 
 def test_idx_files_carry_no_date(generator, tmp_path):
-    labels = idx("t10k-labels-idx1-ubyte.gz")
-    generator("make_fashion").write_idx(tmp_path / "again.gz", labels)
-    again, stored = (
-        (folder).read_bytes()
-        for folder in (tmp_path / "again.gz", DATA / "fashion" / "t10k-labels-idx1-ubyte.gz")
-    )
+    name = "t10k-labels-idx1-ubyte.gz"
+    generator("make_fashion").write_idx(tmp_path / name, idx(name))
+    again = (tmp_path / name).read_bytes()
+    stored = (DATA / "fashion" / name).read_bytes()
     assert gzip.decompress(again) == gzip.decompress(stored)
     assert again[4:8] == stored[4:8] == b"\0\0\0\0", "bytes 4 to 7 of a gzip file are its date"
 
@@ -179,14 +185,12 @@ def test_backbone_weights_fit_the_backbone():
     from helpers.models import small_backbone
 
     path = DATA / "backbone.weights.h5"
-    fresh, trained = small_backbone((64, 64, 3)), small_backbone((64, 64, 3), weights=path)
+    fresh = small_backbone((64, 64, 3))
+    trained = small_backbone((64, 64, 3), weights=path)
     assert 70_000 < trained.count_params() < 130_000
-    changed = [
-        (a.numpy() != b.numpy()).any()
-        for a, b in zip(fresh.weights, trained.weights, strict=True)
-    ]
-    assert all(changed), "every weight was trained, the moving averages too"
-    assert all(np.isfinite(weight.numpy()).all() for weight in trained.weights)
+    for before, after in zip(fresh.get_weights(), trained.get_weights(), strict=True):
+        assert (before != after).any(), "every weight was trained, the moving averages too"
+        assert np.isfinite(after).all()
 
 
 def test_backbone_takes_any_size_and_pixels_in_0_to_255():
@@ -211,10 +215,61 @@ def test_backbone_rejects_other_than_colour_images():
 
 
 def test_pretext_shares_no_class_with_the_flowers(generator):
-    things = {make.__name__ for make in generator("make_backbone").THINGS}
+    backbone = generator("make_backbone")
+    things = {make.__name__ for make in backbone.THINGS}
     flowers = {*generator("make_flowers").CLASSES, "rose", "tulip", "sunflower", "flower"}
     assert not things & flowers
-    assert generator("make_backbone").picture(5).dtype == np.uint8
+    assert backbone.picture(5).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("script", "files"),
+    [
+        (
+            "make_flowers",
+            [
+                "classes.json",
+                "tfrecords-jpeg-192x192/test/00-192x192-2.tfrec",
+                "tfrecords-jpeg-192x192/val/00-192x192-1.tfrec",
+                "tfrecords-jpeg-192x192/val/01-192x192-1.tfrec",
+            ],
+        ),
+        (
+            "make_fashion",
+            [
+                "test-images-idx3-ubyte.gz",
+                "test-labels-idx1-ubyte.gz",
+                "val-images-idx3-ubyte.gz",
+                "val-labels-idx1-ubyte.gz",
+            ],
+        ),
+    ],
+)
+def test_main_draws_every_split_into_the_folder_it_is_given(
+    script, files, generator, monkeypatch, tmp_path
+):
+    module = generator(script)
+    monkeypatch.setattr(module, "COUNTS", {"val": 2, "test": 2})
+    module.main(tmp_path / "drawn")
+    drawn = [path for path in (tmp_path / "drawn").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(tmp_path / "drawn")) for path in drawn) == files
+
+
+@pytest.mark.parametrize("script", ["make_flowers", "make_fashion", "make_backbone"])
+def test_help_says_what_is_written_where_and_draws_nothing(script, tmp_path):
+    for source in DATA.glob("*.py"):
+        shutil.copy(source, tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / f"{script}.py"), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "folder" in done.stdout
+    assert not [path for path in tmp_path.iterdir() if path.suffix not in (".py", "")]
+    assert not (tmp_path / "flowers").exists()
+    assert not (tmp_path / "fashion").exists()
 
 
 def test_the_files_stay_small():
