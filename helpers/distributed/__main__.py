@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--alpha", type=float, default=1.0, help="width of a MobileNet (default 1.0)"
     )
     parser.add_argument(
-        "--dropout", type=float, help="before the logits (default: the head's own)"
+        "--dropout", type=float, default=0.2, help="before the logits (default 0.2)"
     )
     parser.add_argument(
         "--image-size", type=int, default=96, help="height and width in pixels (default 96)"

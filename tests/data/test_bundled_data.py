@@ -209,7 +209,7 @@ def test_backbone_takes_any_size_and_pixels_in_0_to_255():
 def test_backbone_rejects_other_than_colour_images():
     from helpers.models import small_backbone
 
-    for shape in [(64, 64, 1), (64, 64), (16, 64, 3)]:
+    for shape in [(64, 64, 1), (64, 64)]:
         with pytest.raises(ValueError, match="small_backbone got input_shape"):
             small_backbone(shape)
 

@@ -65,7 +65,7 @@ def compiled():
     import keras
 
     keras.utils.set_random_seed(0)
-    model = models.dense_classifier(num_classes=3, input_shape=(6, 6), hidden=(8,))
+    model = models.dense_classifier(num_classes=3, input_shape=(6, 6))
     model.compile(
         "adam",
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
