@@ -1,11 +1,12 @@
-"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and the two files a run leaves behind."""
+"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and a run's two files."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,62 +18,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def macro_f1(labels: Iterable[int], predictions: Iterable[int], num_classes: int) -> float:
-    """Return the plain mean of the classes' F1 scores, the competition's measure. Explained in notebook 10.
+def macro_f1(labels: Sequence[int], predictions: Sequence[int]) -> float:
+    """Return the plain mean of the classes' F1 scores, the competition's measure, in [0, 1].
 
-    A class that has photos but is never predicted counts 0. A class with neither photos nor
-    predictions has no F1 (0 / 0) and is left out of the mean.
-
-    Parameters
-    ----------
-    labels
-        True classes, integers in [0, num_classes), shape (n,).
-    predictions
-        Predicted classes, likewise.
-    num_classes
-        Number of classes.
-
-    Returns
-    -------
-    float
-        In [0, 1].
+    F1 is the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). A class that has
+    images but is never predicted counts 0; one with neither images nor predictions has no F1
+    and is left out of the mean. Explained in notebook 10.
 
     Raises
     ------
     ValueError
-        For no labels, unequal lengths, or a class that is no integer in [0, num_classes).
-    """
-    return float(np.nanmean(f1_per_class(labels, predictions, num_classes)))
-
-
-def f1_per_class(
-    labels: Iterable[int], predictions: Iterable[int], num_classes: int
-) -> np.ndarray:
-    """Return each class's F1, shape (num_classes,), float; NaN where a class has neither photos nor predictions.
-
-    F1 is the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). Parameters and
-    errors as for `macro_f1`.
+        For no labels, or unequal numbers of labels and predictions.
     """
     from sklearn.metrics import f1_score
 
-    labels, predictions = _pairs(labels, predictions, num_classes)
-    return f1_score(
-        labels, predictions, labels=range(num_classes), average=None, zero_division=np.nan
-    )
-
-
-def confusion(
-    labels: Iterable[int], predictions: Iterable[int], num_classes: int
-) -> np.ndarray:
-    """Count how often each true class (row) was predicted as each class (column). Explained in notebooks 02 and 10.
-
-    Returns integers of shape (num_classes, num_classes). Parameters and errors as for
-    `macro_f1`.
-    """
-    from sklearn.metrics import confusion_matrix
-
-    labels, predictions = _pairs(labels, predictions, num_classes)
-    return confusion_matrix(labels, predictions, labels=range(num_classes))
+    score = f1_score(labels, predictions, average="macro")
+    return float(score)
 
 
 @dataclass(frozen=True)
@@ -82,7 +43,7 @@ class Evaluation:
     Attributes
     ----------
     labels
-        True classes, int64, shape (n,).
+        True classes, integers, shape (n,).
     probabilities
         The model's probabilities, float32, shape (n, k).
     """
@@ -102,36 +63,49 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of images predicted right, in [0, 1]."""
-        return float(np.mean(self.predictions == self.labels))
+        """The proportion of images predicted right, in [0, 1]."""
+        right = self.predictions == self.labels
+        return float(right.mean())
 
     @property
     def macro_f1(self) -> float:
-        """The mean of the classes' F1 (see `macro_f1`), in [0, 1]."""
-        return macro_f1(self.labels, self.predictions, self.num_classes)
+        """The mean of the classes' F1, as in the function `macro_f1`."""
+        return macro_f1(self.labels, self.predictions)
 
     @property
     def per_class_f1(self) -> np.ndarray:
-        """Each class's F1, shape (k,); NaN where a class has neither images nor predictions."""
-        return f1_per_class(self.labels, self.predictions, self.num_classes)
+        """Each class's F1, float, shape (k,); NaN without images and predictions."""
+        from sklearn.metrics import f1_score
+
+        classes = range(self.num_classes)
+        return f1_score(
+            self.labels,
+            self.predictions,
+            labels=classes,
+            average=None,
+            zero_division=np.nan,
+        )
 
     @property
     def confusion(self) -> np.ndarray:
-        """Counts, shape (k, k): the row is the true class, the column the predicted one."""
-        return confusion(self.labels, self.predictions, self.num_classes)
+        """Counts, int, shape (k, k); rows are true classes, columns predicted ones."""
+        from sklearn.metrics import confusion_matrix
+
+        classes = range(self.num_classes)
+        return confusion_matrix(self.labels, self.predictions, labels=classes)
 
     @property
     def worst_mistakes(self) -> np.ndarray:
         """Positions of the wrong predictions in the dataset, the most confident first."""
         wrong = np.flatnonzero(self.predictions != self.labels)
         confidence = self.probabilities[wrong].max(axis=1)
-        return wrong[np.argsort(-confidence, kind="stable")]
+        order = np.argsort(-confidence, kind="stable")
+        return wrong[order]
 
     def __str__(self) -> str:
-        return (
-            f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f} on {len(self.labels)} "
-            "images"
-        )
+        images = len(self.labels)
+        scores = f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f}"
+        return f"{scores} on {images} images"
 
 
 def evaluate(
@@ -139,39 +113,38 @@ def evaluate(
 ) -> Evaluation:
     """Run a classifier over a labelled dataset. Explained in notebook 10.
 
-    Images and labels are read in one pass: a second pass over a shuffled dataset would come in
-    another order.
-
     Parameters
     ----------
-    model
-        A classifier that gives logits or probabilities.
-    dataset
-        Finite and batched: images, and labels as class numbers (batch,) or one-hot rows (batch,
-        k).
-    mirror
+    model, mirror
         As in `predict`.
+    dataset
+        As in `predict`; the labels are class numbers (batch,) or one-hot rows (batch, k).
 
     Raises
     ------
     ValueError
-        For a dataset that is empty, endless, not batched or has no labels.
+        As in `predict`, and for a dataset whose second part is no labels.
     """
     probabilities, labels = predict(model, dataset, mirror=mirror)
-    if labels.dtype.kind not in "iuf":
-        raise ValueError(
-            f"The dataset's second part holds {labels.dtype}, no labels; for unlabelled "
-            "images use predict."
-        )
+    num_classes = probabilities.shape[1]
     if labels.ndim == 2:
         labels = labels.argmax(axis=1)
-    return Evaluation(_classes(labels, probabilities.shape[1], "labels"), probabilities)
+    is_integer = labels.dtype.kind in "iu"
+    if not is_integer or max(labels) >= num_classes:
+        raise ValueError(
+            f"The labels are {labels.dtype}, {labels[:5]} ...; evaluate takes one-hot rows or "
+            f"integers from 0 to {num_classes - 1}. For images without labels use predict."
+        )
+    return Evaluation(labels, probabilities)
 
 
 def predict(
     model: keras.Model, dataset: tf.data.Dataset, *, mirror: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run a classifier over batches of (images, something) and keep the something: labels, or the ids of test images.
+    """Run a classifier over batches of (images, labels), or of (images, ids).
+
+    Both are read in one pass: a second pass over a shuffled dataset would come in another
+    order. Explained in notebook 10.
 
     Parameters
     ----------
@@ -180,7 +153,7 @@ def predict(
         row has a negative number or does not sum to 1) are taken as logits and go through a
         softmax.
     dataset
-        Finite and batched.
+        Finite and batched; its length need not be known.
     mirror
         Show every image a second time, left and right swapped, and take the mean of both
         probabilities: for subjects that look as natural in a mirror.
@@ -188,140 +161,100 @@ def predict(
     Returns
     -------
     tuple
-        Probabilities, float32 (n, k); and the second parts of the dataset, shape (n, ...), in
-        the same order.
+        Probabilities, float32 (n, k); and the labels or ids, shape (n, ...), in the same order.
 
     Raises
     ------
     ValueError
-        For a dataset that is empty, endless, not batched or not made of pairs.
+        For a dataset that is empty or endless.
     """
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2 or spec[0].shape.rank != 4:
-        raise ValueError(
-            f"The dataset gives {spec}; it must give pairs of batches: images (batch, "
-            "height, width, 3), labels."
-        )
-    if dataset.cardinality() == -1:  # tf.data.INFINITE_CARDINALITY
+    import tensorflow as tf
+
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset never ends; evaluate it without repeat().")
-    looks, seconds = ([], []) if mirror else ([],), []
-    for images, second in dataset:
+    outputs = []
+    mirrored = []
+    labels = []
+    for images, label in dataset:
         images = images.numpy()  # Keras on JAX takes no TensorFlow tensor here
-        for outputs, view in zip(looks, (images, images[:, :, ::-1])):
-            outputs.append(model.predict_on_batch(view))
-        seconds.append(second.numpy())
-    if not seconds:
+        batch = model.predict_on_batch(images)
+        outputs.append(batch)
+        if mirror:
+            batch = model.predict_on_batch(images[:, :, ::-1])
+            mirrored.append(batch)
+        labels.append(label.numpy())
+    if not labels:
         raise ValueError("The dataset is empty: there is nothing to predict.")
-    return np.mean(
-        [_as_probabilities(np.concatenate(outputs)) for outputs in looks], axis=0
-    ), np.concatenate(seconds)
+    probabilities = _as_probabilities(outputs)
+    if mirror:
+        other = _as_probabilities(mirrored)
+        probabilities = (probabilities + other) / 2
+    return probabilities, np.concatenate(labels)
 
 
-def _pairs(
-    labels: Iterable[int], predictions: Iterable[int], num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    labels, predictions = (
-        _classes(labels, num_classes, "labels"),
-        _classes(predictions, num_classes, "predictions"),
-    )
-    if len(labels) != len(predictions):
-        raise ValueError(f"{len(labels)} labels were given for {len(predictions)} predictions.")
-    return labels, predictions
+def _as_probabilities(batches: list[np.ndarray]) -> np.ndarray:
+    import keras
 
-
-def _classes(values: Iterable[int], num_classes: int, what: str) -> np.ndarray:
-    """Return class numbers as int64, shape (n,), or raise ValueError."""
-    values = np.asarray(values if hasattr(values, "__array__") else list(values))
-    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iu":
-        raise ValueError(
-            f"{what} has shape {values.shape} and dtype {values.dtype}; give class numbers, "
-            "integers, in one row."
-        )
-    if values.min() < 0 or values.max() >= num_classes:
-        raise ValueError(
-            f"{what} runs from {values.min()} to {values.max()}; classes run from 0 to "
-            f"{num_classes - 1}."
-        )
-    return values.astype("int64")
-
-
-def _as_probabilities(outputs: np.ndarray) -> np.ndarray:
-    outputs = outputs.astype("float32")
-    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        return outputs
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _spread(scores: np.ndarray) -> np.ndarray:
-    """Return the sample standard deviation along the last axis; NaN where there is one score only."""
-    return (
-        scores.std(axis=-1, ddof=1)
-        if scores.shape[-1] > 1
-        else np.full(scores.shape[:-1], np.nan)
-    )
+    outputs = np.concatenate(batches).astype("float32")
+    sums = outputs.sum(axis=1)
+    sum_to_one = np.allclose(sums, 1, atol=1e-3)
+    if outputs.min() < 0 or not sum_to_one:
+        outputs = keras.ops.softmax(outputs)
+    return keras.ops.convert_to_numpy(outputs)
 
 
 @dataclass(frozen=True)
 class Ablation:
     """Scores of a base and its variants over the same seeds; printing it gives a table.
 
+    The table's spreads are standard deviations over the seeds (divisor n - 1).
+
     Attributes
     ----------
     names
         The base first, then the changes.
-    seeds
-        The seeds, in the order of the columns of `scores`.
     scores
         Float, shape (names, seeds).
     """
 
     names: tuple[str, ...]
-    seeds: tuple[int, ...]
     scores: np.ndarray
 
     @property
-    def mean(self) -> np.ndarray:
-        """Mean over the seeds, shape (names,)."""
-        return self.scores.mean(axis=1)
-
-    @property
-    def spread(self) -> np.ndarray:
-        """Standard deviation over the seeds (n - 1), shape (names,); NaN for a single seed."""
-        return _spread(self.scores)
-
-    @property
     def differences(self) -> np.ndarray:
-        """Score minus the base's score with the same seed, shape (names, seeds); the base's row is 0."""
+        """Score minus the base's score with the same seed, (names, seeds); the base's are 0."""
         return self.scores - self.scores[0]
 
     def __str__(self) -> str:
-        width = max(len(name) for name in self.names)
-        lines = [f"{'':{width}}   mean  spread   change  spread   better"]
-        for row, name in enumerate(self.names):
-            line = f"{name:{width}}  {self.mean[row]:5.3f}  {_decimals(self.spread[row])}"
-            if row:
-                change = self.differences[row]
-                wins = f"{(change > 0).sum()} of {len(self.seeds)}"
-                line += f"   {change.mean():+.3f}  {_decimals(_spread(change))}   {wins}"
+        width = max(map(len, self.names))
+        lines = [" " * width + "    mean  spread   change  spread   better"]
+        for name, scores, change in zip(self.names, self.scores, self.differences):
+            line = name.ljust(width) + _mean_and_spread(scores)
+            if name != "base":
+                better = sum(change > 0)
+                line += _mean_and_spread(change, sign="+")
+                line += f"   {better} of {len(change)}"
             lines.append(line)
         return "\n".join(lines)
 
 
-def _decimals(number: float) -> str:
-    return "    -" if math.isnan(number) else f"{number:5.3f}"
+def _mean_and_spread(values: np.ndarray, sign: str = "") -> str:
+    mean = values.mean()
+    spread = values.std(ddof=1)
+    return f"   {mean:{sign}.3f}   {spread:.3f}"
 
 
 def ablation(
     run: Callable[..., float],
-    base: Mapping[str, Any],
-    changes: Mapping[str, Mapping[str, Any]],
+    base: dict[str, Any],
+    changes: dict[str, dict],
     seeds: Sequence[int],
 ) -> Ablation:
-    """Compare a base with variants that differ in one setting each, over several seeds. Explained in notebook 10.
+    """Compare a base with variants that differ in one setting each, over several seeds.
 
     All variants see the same seeds, so their differences to the base are paired: the luck of a
-    split or of the first weights cancels. A progress bar counts the runs.
+    split or of the first weights cancels. A progress bar counts the runs. Explained in
+    notebook 10.
 
     Parameters
     ----------
@@ -334,54 +267,44 @@ def ablation(
         Name of each variant, and the one setting it changes, such as ``{"no smoothing":
         {"smoothing": 0.0}}``.
     seeds
-        One or more different integers. With fewer than three there is little to conclude.
+        Two or more integers. With fewer than three there is little to conclude.
 
     Raises
     ------
     ValueError
-        For a variant that changes no setting, several, or one the base does not have; for no or
-        repeated seeds; for a score that is not a finite number.
+        For a variant that changes no setting, several, or one that the base does not have.
     """
     import keras
     from tqdm.auto import tqdm
 
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds is {seeds!r}; give one or more different integers.")
+    variants = {"base": base}
     for name, change in changes.items():
-        if len(change) != 1 or name == "base":
+        known = set(change) <= set(base)
+        if len(change) != 1 or not known:
             raise ValueError(
-                f"variant {name!r} is {dict(change)!r}; change one setting of the base, "
-                "under a name but 'base'."
+                f"variant {name!r} is {change!r}; change one setting of the base, {base!r}."
             )
-        ((setting, value),) = change.items()
-        if setting not in base or base[setting] == value:
-            raise ValueError(
-                f"variant {name!r} sets {setting}={value!r}; it must differ from the base, "
-                f"{dict(base)!r}."
-            )
-    variants = {"base": {}, **changes}
-    scores = np.empty((len(variants), len(seeds)))
-    with tqdm(total=scores.size, desc="ablation", unit="run") as bar:
-        # Seed by seed, not variant by variant: a run that is stopped early has compared all
-        # variants.
-        for column, seed in enumerate(seeds):
-            for row, (name, change) in enumerate(variants.items()):
-                keras.utils.set_random_seed(seed)
-                score = float(run(seed=seed, **{**base, **change}))
-                if not math.isfinite(score):
-                    raise ValueError(
-                        f"variant {name!r} scored {score} with seed {seed}; a score is a "
-                        "finite number."
-                    )
-                scores[row, column] = score
-                bar.update()
-    return Ablation(tuple(variants), tuple(seeds), scores)
+        variants[name] = base | change
+    names = tuple(variants)
+    scores = []
+    runs = list(itertools.product(names, seeds))
+    for name, seed in tqdm(runs, desc="ablation", unit="run"):
+        keras.utils.set_random_seed(seed)
+        score = run(seed=seed, **variants[name])
+        scores.append(score)
+    table = np.reshape(scores, (len(names), -1))
+    return Ablation(names, table)
 
 
 def write_results(
-    file: str | Path, evaluation: Evaluation, class_names: Sequence[str], **about: Any
+    file: str | Path,
+    evaluation: Evaluation,
+    class_names: Sequence[str],
+    **about: Any,
 ) -> Path:
-    """Write macro F1, accuracy and each class's F1 as JSON, with what the run was about. Explained in notebook 10.
+    """Write macro F1, accuracy and each class's F1 as JSON, with what the run was about.
+
+    Explained in notebook 10.
 
     Parameters
     ----------
@@ -395,19 +318,21 @@ def write_results(
         More entries, each a string, number or None: ``data_source``, ``backbone``, ``profile``,
         ``seconds``, ``seed``.
 
+    Returns
+    -------
+    Path
+        The file.
+
     Raises
     ------
     ValueError
         If the number of names is not the number of classes.
     """
-    if len(class_names) != evaluation.num_classes:
-        raise ValueError(
-            f"{len(class_names)} class names were given for {evaluation.num_classes} classes."
-        )
-    per_class = {
-        name: None if math.isnan(f1) else round(float(f1), 4)
-        for name, f1 in zip(class_names, evaluation.per_class_f1, strict=True)
-    }
+    per_class = {}
+    for name, score in zip(class_names, evaluation.per_class_f1, strict=True):
+        per_class[name] = round(float(score), 4)
+        if math.isnan(score):
+            per_class[name] = None  # JSON knows no NaN
     results = {
         "macro_f1": round(evaluation.macro_f1, 4),
         "accuracy": round(evaluation.accuracy, 4),
@@ -415,43 +340,50 @@ def write_results(
         **about,
     }
     file = Path(file)
-    file.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(results, indent=2, allow_nan=False)
+    file.write_text(text + "\n", encoding="utf-8")
     return file
 
 
-def write_submission(
-    file: str | Path, ids: Iterable[str | bytes], predictions: Iterable[int], num_classes: int
-) -> Path:
-    """Write the competition's ``id,label`` file, checked before it is written. Explained in notebook 10.
+def write_submission(file: str | Path, ids: Sequence[bytes], predictions: np.ndarray) -> Path:
+    """Write the competition's ``id,label`` file, checked before it is written.
+
+    Explained in notebook 10.
 
     Parameters
     ----------
     file
         The file to write, usually ``submission.csv`` in the output folder.
     ids
-        The test images' ids, str or UTF-8 bytes, each once.
+        The test images' ids, UTF-8 bytes as `predict` returns them, each once.
     predictions
-        The predicted classes in the same order, integers in [0, num_classes).
-    num_classes
-        Number of classes.
+        The predicted classes in the same order, integers, shape (n,).
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
     ValueError
-        For no ids, an empty or repeated id, unequal lengths, or a class that is no integer in
-        [0, num_classes).
+        For an empty or repeated id, or predictions that are not one class for each id.
     """
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in ids]
-    predictions = _classes(predictions, num_classes, "predictions")
-    if len(names) != len(predictions):
-        raise ValueError(f"{len(names)} ids were given for {len(predictions)} predictions.")
-    if len(set(names)) != len(names) or "" in names:
+    if predictions.shape != (len(ids),):
         raise ValueError(
-            "ids must be given once each, and none may be empty: the competition refuses "
-            "such a file."
+            f"predictions has shape {predictions.shape}; give one class number for each of "
+            f"the {len(ids)} ids."
         )
-    rows = [("id", "label"), *zip(names, predictions.tolist(), strict=True)]
+    names = [name.decode() for name in ids]
+    unique = set(names) - {""}
+    if len(unique) != len(names):
+        raise ValueError(
+            "ids must be given once each, and none may be empty: the competition refuses such "
+            "a file."
+        )
     file = Path(file)
     with file.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle, lineterminator="\n").writerows(rows)
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["id", "label"])
+        writer.writerows(zip(names, predictions))
     return file

@@ -39,8 +39,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from sklearn.metrics import confusion_matrix
 
-from helpers import data, models, plots, training
+from helpers import data, models, plots
 from helpers.exercises import ex02_sequential_vs_functional as exercises
 
 fashion = data.fashion()
@@ -656,7 +657,7 @@ if course.profile == "full" and fashion.source != "bundled":
 # %%
 probabilities = classifier.predict(x_test, verbose=0)
 guesses = probabilities.argmax(axis=1)
-matrix = training.confusion(y_test, guesses, 10)
+matrix = confusion_matrix(y_test, guesses)
 plots.confusion_matrix(matrix, fashion.class_names)
 
 # %% [markdown]

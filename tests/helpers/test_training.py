@@ -1,4 +1,4 @@
-"""Scores worked out by hand, one pass over a dataset, paired comparisons, and files that are refused when wrong."""
+"""Scores by hand, one pass over a dataset, paired comparisons, and files refused when wrong."""
 
 import csv
 import json
@@ -35,70 +35,56 @@ def dataset(outputs, labels, batch_size=2):
     )
 
 
-# --- scores -----------------------------------------------------------------------------------------------------------
+# --- scores ---------------------------------------------------------------------------
 
 
-def test_f1_per_class_by_hand():
+def test_macro_f1_by_hand():
     # class 0: TP 2, FN 1; class 1: TP 1, FP 1, FN 1; class 2: TP 1, FP 1
-    np.testing.assert_allclose(training.f1_per_class(LABELS, GUESSES, 3), [4 / 5, 2 / 4, 2 / 3])
-    assert training.macro_f1(LABELS, GUESSES, 3) == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
+    assert training.macro_f1(LABELS, GUESSES) == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
 
 
-def test_class_without_photos_and_predictions_is_left_out():
-    assert training.macro_f1(LABELS, GUESSES, 5) == training.macro_f1(LABELS, GUESSES, 3)
-    np.testing.assert_array_equal(
-        np.isnan(training.f1_per_class(LABELS, GUESSES, 5)), [False] * 3 + [True] * 2
-    )
+def test_class_without_images_and_predictions_is_left_out():
+    assert training.macro_f1([0, 0, 4], [0, 0, 4]) == 1
 
 
 def test_class_that_is_never_predicted_counts_zero():
-    assert training.macro_f1([0, 1], [0, 0], 2) == pytest.approx((2 / 3 + 0) / 2)
+    assert training.macro_f1([0, 1], [0, 0]) == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_class_that_is_only_predicted_counts_zero():
-    assert training.macro_f1([0, 0], [0, 1], 2) == pytest.approx((2 / 3 + 0) / 2)
-
-
-def test_confusion_has_truth_in_rows():
-    np.testing.assert_array_equal(
-        training.confusion(LABELS, GUESSES, 4),
-        [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0] * 4],
-    )
+    assert training.macro_f1([0, 0], [0, 1]) == pytest.approx((2 / 3 + 0) / 2)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
 def test_scores_agree_with_their_definitions(pairs):
     labels, guesses = np.array(pairs).T
-    counts = training.confusion(labels, guesses, 4)
+    result = training.Evaluation(labels, np.eye(4, dtype="float32")[guesses])
+    counts = result.confusion
     assert counts.sum() == len(pairs)
     rows, columns, hits = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
-    seen = rows + columns > 0
-    by_hand = 2 * hits[seen] / (rows + columns)[seen]
-    np.testing.assert_allclose(training.f1_per_class(labels, guesses, 4)[seen], by_hand)
-    assert training.macro_f1(labels, guesses, 4) == pytest.approx(by_hand.mean())
+    occurs = rows + columns > 0
+    by_hand = 2 * hits[occurs] / (rows + columns)[occurs]
+    np.testing.assert_allclose(result.per_class_f1[occurs], by_hand)
+    assert np.isnan(result.per_class_f1[~occurs]).all()
+    assert result.macro_f1 == training.macro_f1(labels, guesses)
+    assert result.macro_f1 == pytest.approx(by_hand.mean())
+    assert result.accuracy == pytest.approx(hits.sum() / len(pairs))
 
 
-@pytest.mark.parametrize(
-    "score", [training.macro_f1, training.f1_per_class, training.confusion]
-)
 @pytest.mark.parametrize(
     ("labels", "guesses", "words"),
     [
-        ([], [], "labels has shape"),
-        ([0, 1], [0], "2 labels were given for 1 predictions"),
-        ([0, 3], [0, 1], "labels runs from 0 to 3"),
-        ([0, 1], [0, -1], "predictions runs from -1"),
-        ([0.0, 1.0], [0, 1], "labels has shape .* float64"),
-        ([[0, 1]], [0, 1], "in one row"),
+        ([], [], "empty"),
+        ([0, 1], [0], r"numbers of samples: \[2, 1\]"),
     ],
 )
-def test_scores_refuse_what_are_no_classes(score, labels, guesses, words):
+def test_macro_f1_refuses_what_it_cannot_score(labels, guesses, words):
     with pytest.raises(ValueError, match=words):
-        score(labels, guesses, 3)
+        training.macro_f1(labels, guesses)
 
 
-# --- evaluate and predict ---------------------------------------------------------------------------------------------
+# --- evaluate and predict -------------------------------------------------------------
 
 PROBABILITIES = [
     [0.7, 0.2, 0.1],
@@ -142,6 +128,7 @@ def test_a_shuffled_dataset_keeps_labels_with_their_images():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 60)
     shuffled = dataset(np.eye(3)[labels], labels, batch_size=60).unbatch().shuffle(60).batch(7)
+    assert shuffled.cardinality() == tf.data.UNKNOWN_CARDINALITY
     assert training.evaluate(Stub(3), shuffled).accuracy == 1
 
 
@@ -173,13 +160,8 @@ def test_predict_keeps_the_ids_of_test_images():
     [
         (lambda d: d.take(0), "empty"),
         (lambda d: d.repeat(), "never ends"),
-        (lambda d: d.unbatch(), "pairs of batches"),
-        (lambda d: d.map(lambda image, label: image), "pairs of batches"),
-        (
-            lambda d: d.map(lambda image, label: (image, tf.strings.as_string(label))),
-            "no labels",
-        ),
-        (lambda d: d.map(lambda image, label: (image, label + 1)), "labels runs from 1 to 3"),
+        (lambda d: d.map(lambda x, y: (x, tf.strings.as_string(y))), "labels are object"),
+        (lambda d: d.map(lambda x, y: (x, y + 1)), "integers from 0 to 2"),
     ],
 )
 def test_evaluate_refuses_what_it_cannot_score(change, words):
@@ -187,7 +169,7 @@ def test_evaluate_refuses_what_it_cannot_score(change, words):
         training.evaluate(Stub(3), change(dataset(PROBABILITIES, TRUTH)))
 
 
-# --- ablation ---------------------------------------------------------------------------------------------------------
+# --- ablation -------------------------------------------------------------------------
 
 
 def scripted(seed, rate, smoothing):
@@ -204,8 +186,6 @@ def test_ablation_by_hand():
     np.testing.assert_allclose(
         result.scores, [[0.82, 0.83, 0.84], [0.80, 0.81, 0.82], [0.81, 0.83, 0.85]]
     )
-    np.testing.assert_allclose(result.mean, [0.83, 0.81, 0.83])
-    np.testing.assert_allclose(result.spread, [0.01, 0.01, 0.02])
     np.testing.assert_allclose(
         result.differences, [[0] * 3, [-0.02] * 3, [-0.01, 0, 0.01]], atol=1e-12
     )
@@ -215,25 +195,8 @@ def test_ablation_prints_a_table():
     lines = str(training.ablation(scripted, BASE, CHANGES, seeds=(0, 1, 2))).splitlines()
     assert lines[0].split() == ["mean", "spread", "change", "spread", "better"]
     assert lines[1].split() == ["base", "0.830", "0.010"]
-    assert lines[2].split() == [
-        "no",
-        "smoothing",
-        "0.810",
-        "0.010",
-        "-0.020",
-        "0.000",
-        "0",
-        "of",
-        "3",
-    ]
+    assert lines[2].split()[2:] == ["0.810", "0.010", "-0.020", "0.000", "0", "of", "3"]
     assert lines[3].split()[2:] == ["0.830", "0.020", "+0.000", "0.010", "1", "of", "3"]
-
-
-def test_one_seed_has_no_spread():
-    result = training.ablation(scripted, BASE, CHANGES, seeds=[4])
-    assert np.isnan(result.spread).all()
-    assert "-0.020" in str(result)
-    assert "nan" not in str(result)
 
 
 def test_every_variant_starts_from_the_same_seed():
@@ -249,28 +212,14 @@ def test_every_variant_starts_from_the_same_seed():
 
 
 @pytest.mark.parametrize(
-    ("changes", "seeds", "words"),
-    [
-        ({"both": {"rate": 2.0, "smoothing": False}}, [0], "change one setting"),
-        ({"none": {}}, [0], "change one setting"),
-        ({"base": {"rate": 2.0}}, [0], "name but 'base'"),
-        ({"same": {"rate": 1.0}}, [0], "must differ"),
-        ({"typo": {"rates": 2.0}}, [0], "rates=2.0; it must differ from the base"),
-        (CHANGES, [], "one or more different"),
-        (CHANGES, [1, 1], "one or more different"),
-    ],
+    "change", [{"rate": 2.0, "smoothing": False}, {}, {"rates": 2.0}], ids=str
 )
-def test_ablation_refuses_unfair_comparisons(changes, seeds, words):
-    with pytest.raises(ValueError, match=words):
-        training.ablation(scripted, BASE, changes, seeds)
+def test_ablation_refuses_unfair_comparisons(change):
+    with pytest.raises(ValueError, match=r"'other' is .*; change one setting of the base"):
+        training.ablation(scripted, BASE, {"other": change}, seeds=[0, 1])
 
 
-def test_ablation_refuses_a_score_that_is_no_number():
-    with pytest.raises(ValueError, match="variant 'base' scored nan with seed 0"):
-        training.ablation(lambda seed, **_: float("nan"), BASE, CHANGES, [0])
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------
 
 
 def test_results_hold_the_scores_and_what_the_run_was_about(tmp_path):
@@ -295,14 +244,13 @@ def test_results_hold_the_scores_and_what_the_run_was_about(tmp_path):
 
 def test_results_want_a_name_for_each_class(tmp_path):
     result = training.evaluate(Stub(3), dataset(PROBABILITIES, TRUTH))
-    with pytest.raises(ValueError, match="2 class names were given for 3 classes"):
+    with pytest.raises(ValueError, match=r"longer|shorter"):
         training.write_results(tmp_path / "results.json", result, ["a", "b"])
 
 
 def test_submission_has_the_competitions_form(tmp_path):
-    file = training.write_submission(
-        tmp_path / "submission.csv", [b"x1", "x2"], np.array([103, 0]), 104
-    )
+    file = tmp_path / "submission.csv"
+    assert training.write_submission(file, [b"x1", b"x2"], np.array([103, 0])) == file
     assert file.read_bytes() == b"id,label\nx1,103\nx2,0\n"
     with file.open() as handle:
         assert list(csv.DictReader(handle)) == [
@@ -314,15 +262,13 @@ def test_submission_has_the_competitions_form(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "predictions", "words"),
     [
-        (["a", "a"], [0, 1], "once each"),
-        (["a", ""], [0, 1], "once each"),
-        (["a"], [0, 1], "1 ids were given for 2"),
-        (["a", "b"], [0, 3], "predictions runs from 0 to 3"),
-        (["a", "b"], [0.0, 1.0], "integers"),
-        ([], [], "predictions has shape"),
+        ([b"a", b"a"], [0, 1], "once each"),
+        ([b"a", b""], [0, 1], "once each"),
+        ([b"a"], [0, 1], r"shape \(2,\); give one class number for each of the 1 ids"),
+        ([b"a", b"b"], [[0.9, 0.1], [0.2, 0.8]], r"shape \(2, 2\)"),
     ],
 )
 def test_submission_is_refused_before_anything_is_written(tmp_path, ids, predictions, words):
     with pytest.raises(ValueError, match=words):
-        training.write_submission(tmp_path / "submission.csv", ids, predictions, 3)
+        training.write_submission(tmp_path / "submission.csv", ids, np.array(predictions))
     assert not list(tmp_path.iterdir())
