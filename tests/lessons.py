@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import io
@@ -73,3 +74,23 @@ def run_cells(cells: list[str], last: int, course: Course | None = None) -> tupl
         for place in [*needed_cells(cells, last), last]:
             exec(compile(cells[place], f"cell {place}", "exec"), namespace)
     return namespace, printed.getvalue()
+
+
+def definitions(notebook: str, *names: str) -> dict:
+    """Run a lesson's last definitions of these names, and return them beside the usual imports."""
+    import keras
+    import numpy
+    import tensorflow
+    from keras import ops
+
+    (path,) = TEXT.glob(f"{notebook}_*.py")
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in names:
+            found[node.name] = node
+    assert set(found) == set(names), f"{path.name} no longer defines {set(names) - set(found)}"
+    scope = {"keras": keras, "np": numpy, "ops": ops, "tf": tensorflow}
+    for name in names:
+        code = compile(ast.Module([found[name]], []), str(path), "exec")
+        exec(code, scope)
+    return scope

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 FLOORS = [
     {"runtime", "checks", "seeding"},
-    {"augment", "cutmix", "layers", "losses", "plots", "schedules", "tfrecords", "download"},
+    {"augment", "cutmix", "plots", "schedules", "tfrecords", "download"},
     {"data", "models", "training"},
     {"distributed", "checking"},
     {"widgets", "exercises"},

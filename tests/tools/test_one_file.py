@@ -128,7 +128,6 @@ def test_an_edition_carries_only_what_its_notebook_needs(out):
     }
     assert files["03"] == files["01"] - {"helpers/exercises/ex01_tensor_basics.py"} | {
         "helpers/exercises/ex03_custom_dense_layer.py",
-        "helpers/layers.py",
     }
     for number, names in files.items():
         assert (
@@ -148,7 +147,7 @@ def test_imports_are_found_wherever_they_are():
     code = (
         "from helpers import (\n    cutmix,\n    plots as p,\n)\ndef later():\n    import "
         "helpers.models\n    from helpers.checking.engine import Exercise\nprogram = "
-        "'''\n    from helpers.losses import huber\n'''\nwords = 'import helpers of all "
+        "'''\n    from helpers.schedules import sample\n'''\nwords = 'import helpers of all "
         "kinds'\nimport helpers_of_others, os\nfrom other.helpers import data\nfrom . import "
         "records\n"
     )
@@ -159,7 +158,7 @@ def test_imports_are_found_wherever_they_are():
         "helpers.models",
         "helpers.checking.engine",
     }
-    assert one_file.imported(code) == wanted | {"helpers.losses", "helpers.exercises"} - {
+    assert one_file.imported(code) == wanted | {"helpers.schedules", "helpers.exercises"} - {
         "helpers.exercises"
     }
 
@@ -167,13 +166,13 @@ def test_imports_are_found_wherever_they_are():
 def test_magics_are_no_obstacle_and_programs_in_them_count():
     book = nbformat.v4.new_notebook()
     sources = [
-        "%matplotlib inline\n!ls\nfrom helpers import layers",
-        "%%writefile worker.py\nfrom helpers import losses\n",
+        "%matplotlib inline\n!ls\nfrom helpers import cutmix",
+        "%%writefile worker.py\nfrom helpers import schedules\n",
     ]
     book.cells = [nbformat.v4.new_code_cell(source) for source in sources]
     assert set(one_file.modules_needed(one_file.codes_of(book))) >= {
-        "helpers.layers",
-        "helpers.losses",
+        "helpers.cutmix",
+        "helpers.schedules",
         "helpers.checks",
     }
 
