@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
+import getpass
 import json
 import logging
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,6 +30,9 @@ PROFILES = ("quick", "full")
 _PACKAGE = Path(__file__).resolve().parent
 
 
+# A notebook's start.
+
+
 @dataclass(frozen=True)
 class Course:
     """What :func:`start` decided, for cells that need to know.
@@ -39,42 +41,32 @@ class Course:
     ----------
     profile
         ``"quick"`` (bundled data, seconds) or ``"full"`` (real data, real epochs).
-    device
-        The device in words, such as ``"1 GPU (Tesla T4)"``.
     seed
         The seed given to Python, NumPy and TensorFlow.
     deterministic
-        Whether TensorFlow was told to use deterministic kernels only.
-    precision
-        The Keras dtype policy, ``"float32"`` or ``"mixed_float16"``.
+        Whether TensorFlow uses deterministic kernels only.
     """
 
     profile: str
-    device: str
     seed: int
     deterministic: bool
-    precision: str
 
     def pick(self, *, quick: T, full: T) -> T:
         """Return the value for the profile this notebook runs in."""
         return full if self.profile == "full" else quick
 
 
-def start(
-    seed: int = 0, *, deterministic: bool | None = None, mixed_precision: bool | None = None
-) -> Course:
+def start(seed: int = 0) -> Course:
     """Prepare a notebook and print one line that says how it runs. Explained in notebook 01.
+
+    The quick profile uses deterministic kernels only; in the full one they would cost speed.
+    The full profile computes in float16, with weights in float32, where every GPU has tensor
+    cores for it.
 
     Parameters
     ----------
     seed
         For Python, NumPy and TensorFlow, in ``[0, 2**32)``.
-    deterministic
-        Use deterministic kernels only. Default: in the quick profile; in the full one they cost
-        speed.
-    mixed_precision
-        Compute in float16, keep weights in float32. Default: in the full profile, where every
-        GPU has tensor cores for it (compute capability 7.0 or more).
 
     Raises
     ------
@@ -86,74 +78,92 @@ def start(
         import keras
         import tensorflow as tf
 
-        grow_gpu_memory()
+        gpus()  # looking for them writes, too
     tf.get_logger().setLevel(logging.ERROR)  # importing TensorFlow had set it back
     chosen = profile()
-    if deterministic is None:
-        deterministic = chosen == "quick"
+    deterministic = chosen == "quick"
     seed_everything(seed, deterministic=deterministic)
-    if mixed_precision is None:
-        mixed_precision = chosen == "full" and gpus_have_tensor_cores()
-    keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
-    course = Course(
-        chosen, device_line(), seed, deterministic, keras.config.dtype_policy().name
-    )
+    half = chosen == "full" and gpus_have_tensor_cores()
+    precision = "mixed_float16" if half else "float32"
+    keras.config.set_dtype_policy(precision)
     print(
-        f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras "
-        f"{keras.__version__} | {course.device} | {course.profile} profile, "
-        f"{course.precision}, seed {seed} | data: {data_choice()}"
+        f"Ready: Python {platform.python_version()}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__} | {device_line()} | {chosen} profile, {precision}, "
+        f"seed {seed}"
     )
-    return course
+    return Course(chosen, seed, deterministic)
 
 
 def quiet_logs() -> None:
-    """Keep TensorFlow's own messages out of the notebook; warnings and errors raised in Python still show.
+    """Keep TensorFlow's own messages out of the notebook; those of Python still show.
 
-    The environment variables act only when TensorFlow has not been imported yet. oneDNN's
-    kernels are the faster ones on a CPU, but they add up in another order, which changes the
-    last digits from one machine to the next: so they are for ``COURSE_PROFILE=full`` only.
+    Sets environment variables, which act only when TensorFlow has not been imported yet. A
+    value that is set already stays. Two more of them, for the same moment: TensorFlow takes GPU
+    memory as it needs it, so that two notebooks can share a GPU; and oneDNN's kernels are for
+    ``COURSE_PROFILE=full`` only. On a CPU they are the faster ones, but they add up in another
+    order, which changes the last digits from one machine to the next.
     """
+    full = _named_profile() == "full"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    full = os.environ.get("COURSE_PROFILE", "").strip().lower() == "full"
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if full else "0")
 
 
 @contextlib.contextmanager
 def _no_native_stderr() -> Iterator[None]:
-    """Drop what C++ writes to stderr: while it starts, TensorFlow heeds no log level. Exceptions still show."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    """Drop what C++ writes to stderr: while it starts, TensorFlow heeds no log level."""
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def profile() -> str:
-    """Return ``COURSE_PROFILE`` if it is set, else ``"full"`` with a GPU or TPU and ``"quick"`` without."""
-    chosen = os.environ.get("COURSE_PROFILE", "").strip().lower()
-    if not chosen:
-        return "full" if gpus() or any(d.platform != "cpu" for d in jax_devices()) else "quick"
-    if chosen not in PROFILES:
+    """Return ``COURSE_PROFILE`` if set, else ``"full"`` with a GPU or TPU, ``"quick"`` without.
+
+    Raises
+    ------
+    ValueError
+        For a ``COURSE_PROFILE`` that is neither.
+    """
+    named = _named_profile()
+    if not named:
+        accelerated = gpus() or any(device.platform != "cpu" for device in jax_devices())
+        return "full" if accelerated else "quick"
+    if named not in PROFILES:
         raise ValueError(
-            f"COURSE_PROFILE is {chosen!r}; set it to 'quick' or 'full', or leave it unset."
+            f"COURSE_PROFILE is {named!r}; set it to 'quick' or 'full', or leave it unset."
         )
-    return chosen
+    return named
+
+
+def _named_profile() -> str:
+    return os.environ.get("COURSE_PROFILE", "").strip().lower()
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
-    """Seed Python, NumPy and TensorFlow; optionally demand deterministic kernels for the rest of the process."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}; it must be an integer from 0 to 4294967295.")
+    """Seed Python, NumPy and TensorFlow.
+
+    Parameters
+    ----------
+    seed
+        In ``[0, 2**32)``; another one raises ``ValueError``.
+    deterministic
+        Demand deterministic kernels, too. That cannot be taken back in the same process.
+    """
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+# Devices.
 
 
 def gpus() -> list[Any]:
@@ -174,47 +184,43 @@ def jax_devices() -> list[Any]:
     return jax.devices()
 
 
-def grow_gpu_memory() -> None:
-    """Let TensorFlow take GPU memory as it needs it, so that two notebooks can share one GPU."""
+def _gpu_details() -> list[dict[str, Any]]:
     import tensorflow as tf
 
-    for gpu in gpus():
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except (
-            RuntimeError
-        ):  # the GPU is in use already, as when the setup cell is run a second time
-            return
+    return [tf.config.experimental.get_device_details(gpu) for gpu in gpus()]
 
 
 def gpus_have_tensor_cores() -> bool:
-    """Return whether there are GPUs and all of them run float16 on tensor cores (compute capability >= 7.0)."""
-    import tensorflow as tf
-
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus()]
-    return bool(details) and all(d.get("compute_capability", (0, 0)) >= (7, 0) for d in details)
+    """Return whether there are GPUs and all run float16 on tensor cores (capability >= 7.0)."""
+    capabilities = [gpu.get("compute_capability", (0, 0)) for gpu in _gpu_details()]
+    return bool(capabilities) and min(capabilities) >= (7, 0)
 
 
 def device_line() -> str:
-    """Return the devices in words, such as ``"2 CPU cores"``, ``"2 GPUs (Tesla T4)"`` or ``"8 TPU devices of JAX"``."""
-    import tensorflow as tf
+    """Return the devices in words.
 
-    found = jax_devices()
-    if found:
-        return f"{len(found)} {found[0].platform.upper()} device{'s' * (len(found) > 1)} of JAX"
-    found = gpus()
+    Such as ``"2 CPU cores"``, ``"2 GPUs (Tesla T4)"`` or ``"8 TPU devices of JAX"``.
+    """
+    on_jax = jax_devices()
+    if on_jax:
+        platform_name = on_jax[0].platform.upper()
+        return f"{_counted(len(on_jax), f'{platform_name} device')} of JAX"
+    found = _gpu_details()
     if not found:
-        cores = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-        return f"{cores} CPU core{'s' * (cores > 1)}"
-    names = {
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in found
-    }
-    return f"{len(found)} GPU{'s' * (len(found) > 1)} ({', '.join(sorted(names))})"
+        return _counted(_cpu_cores(), "CPU core")
+    names = {gpu.get("device_name", "GPU") for gpu in found}
+    return f"{_counted(len(found), 'GPU')} ({', '.join(sorted(names))})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _cpu_cores() -> int:
+    """Return how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def strategy(devices: list[str] | None = None) -> Any:
@@ -222,7 +228,9 @@ def strategy(devices: list[str] | None = None) -> Any:
 
     Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits
     for all of them, must be made before anything else is computed, and trains with
-    `helpers.distributed.fit`, not with `Model.fit`.
+    `helpers.distributed.fit`, not with `Model.fit`. The machines' network must be a trusted
+    one: TensorFlow's server asks for no password, and listens on every network interface,
+    whatever address ``TF_CONFIG`` names.
 
     Parameters
     ----------
@@ -232,25 +240,22 @@ def strategy(devices: list[str] | None = None) -> Any:
     """
     import tensorflow as tf
 
-    if devices is None and cluster_size() > 1:
-        return _several(None)
-    if devices is None:  # TensorFlow's devices do not compute where Keras runs on JAX
-        devices = (
-            [] if jax_devices() else [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
-        )
+    if devices is None:
+        if cluster_size() > 1:
+            return _several(None)
+        devices = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+        if jax_devices():  # Keras does not compute on TensorFlow's devices
+            devices = []
     return _several(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
-@functools.cache
+@functools.cache  # a second strategy on the same devices fails in its first all-reduce
 def _several(devices: tuple[str, ...] | None) -> Any:
-    """Make a strategy once in a process: a second one on the same devices fails in its first all-reduce."""
     import tensorflow as tf
 
-    return (
-        tf.distribute.MirroredStrategy(devices)
-        if devices
-        else tf.distribute.MultiWorkerMirroredStrategy()
-    )
+    if devices is None:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def cluster_size() -> int:
@@ -261,103 +266,45 @@ def cluster_size() -> int:
     ValueError
         If it is no JSON, or names processes but not which of them this one is.
     """
-    given = os.environ.get("TF_CONFIG", "").strip()
+    given = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(given or "{}")
-        size = sum(len(config.get("cluster", {}).get(job, ())) for job in ("chief", "worker"))
-        task = config.get("task", {})
-        if size > 1 and not 0 <= int(task["index"]) < len(config["cluster"][task["type"]]):
-            raise KeyError("index")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cluster = config.get("cluster")
+        if not cluster:
+            return 1
+        task = config["task"]
+        cluster[task["type"]][int(task["index"])]  # this process's own address
+        return sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"TF_CONFIG is {given!r}; it takes JSON such as "
-            '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}.'
+            '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, '
+            '"task": {"type": "worker", "index": 0}}.'
         ) from error
-    return max(size, 1)
 
 
-def data_choice() -> str:
-    """Return in words where `helpers.data` will look; the line it prints itself says what it found."""
-    named = os.environ.get("COURSE_DATA", "").strip()
-    if on_kaggle():
-        return "Kaggle mount if attached"
-    if named or profile() == "quick":
-        return named or "bundled"
-    return (
-        "Keras cache, else bundled"
-        if not os.environ.get("COURSE_DOWNLOAD")
-        else "Keras cache, else download"
-    )
+# Files and folders.
 
 
 def course_path(*parts: str) -> Path:
-    """Return a file or folder of the course, from any working directory: ``course_path("data", "flowers")``.
+    """Return a file or folder of the course: ``course_path("data", "flowers")``.
 
     In a checkout this is the file beside the package, in an installed course the copy inside
-    it. Where a drawn set did not come along but the script that draws it did, as in a one-file
-    edition, it is drawn on the spot, once.
+    it.
 
     Raises
     ------
     FileNotFoundError
-        If neither place has it.
+        If it is not there.
     """
-    for root in (_PACKAGE.parent, _PACKAGE / "course"):
-        if not (root / "data" / "README.md").is_file():
-            continue
-        path = root.joinpath(*parts)
-        if path.exists():
-            return path
-        script = root.joinpath(*parts[:1], f"make_{parts[1]}.py") if len(parts) > 1 else root
-        if script.is_file() and not root.joinpath(*parts[:2]).exists():
-            path = _drawn(script).joinpath(*parts[2:])
-            if path.exists():
-                return path
-    raise FileNotFoundError(
-        f"The course has no {'/'.join(parts)!r} beside {_PACKAGE}. Clone it or install it "
-        "again."
-    )
-
-
-def _drawn(script: Path) -> Path:
-    """Return what a script of ``data/`` draws, from the user's cache or drawn now, in a process of its own."""
-    name = script.stem.removeprefix("make_")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if not _writable(cache):
-        cache = Path(tempfile.gettempdir())
-    folder = (
-        cache
-        / "tf-vision-course"
-        / f"{name}-{hashlib.sha256(script.read_bytes()).hexdigest()[:12]}"
-    )
-    if folder.is_dir():
-        return folder
-    print(
-        f"Drawing the course's {name}, once on this machine: some seconds for fashion, some "
-        "minutes for flowers."
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-        code = (
-            f"import pathlib, sys, {script.stem}; {script.stem}.main(pathlib.Path(sys.argv[1], "
-            "'drawn'))"
+    installed = _PACKAGE / "course"
+    root = installed if installed.is_dir() else _PACKAGE.parent
+    path = root.joinpath(*parts)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"The course has no {'/'.join(parts)!r} in {root}. Clone it or install it again."
         )
-        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}  # the GPU is the notebook's
-        done = subprocess.run(
-            [sys.executable, "-c", code, partial],
-            cwd=script.parent,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise FileNotFoundError(
-                f"Could not draw the course's {name}; {script} ended "
-                f"with:\n{done.stderr[-800:]}"
-            )
-        with contextlib.suppress(OSError):  # another notebook was faster
-            Path(partial, "drawn").rename(folder)
-    return folder
+    return path
 
 
 def keras_home() -> Path:
@@ -365,32 +312,64 @@ def keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
+def cache_folder() -> Path:
+    """Return this user's folder for files that can be made again, made if need be.
+
+    ``tf-vision-course`` in ``XDG_CACHE_HOME``, else in ``~/.cache``. Where that cannot be
+    written to, a folder of this user under the system's temporary one.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _writable(Path(caches, "tf-vision-course").expanduser())
+
+
 def output_folder(name: str = "") -> Path:
     """Return a folder to write results to, made if need be.
 
-    ``COURSE_OUTPUT`` if set; on Kaggle the working folder (``COURSE_KAGGLE_WORKING``, default
-    ``/kaggle/working``); in a checkout ``notebooks/outputs``; else ``outputs`` in the working
-    directory. Where none of these can be written to, a folder under the system's temporary one.
+    ``COURSE_OUTPUT`` if set; on Kaggle the working directory; in a checkout
+    ``notebooks/outputs``; else ``outputs`` in the working directory. Where that of a checkout
+    or the last one cannot be written to, a folder of this user under the system's temporary
+    one.
     """
+    notebooks = _PACKAGE.parent / "notebooks"
     if os.environ.get("COURSE_OUTPUT"):
         root = Path(os.environ["COURSE_OUTPUT"])
     elif on_kaggle():
-        working = Path(os.environ.get("COURSE_KAGGLE_WORKING") or "/kaggle/working")
-        root = working if working.is_dir() else Path.cwd()
+        root = Path.cwd()
+    elif notebooks.is_dir():
+        root = _writable(notebooks / "outputs")
     else:
-        notebooks = _PACKAGE.parent / "notebooks"
-        root = (notebooks if notebooks.is_dir() else Path.cwd()) / "outputs"
-        if not _writable(root):
-            root = Path(tempfile.gettempdir()) / "tf-vision-course"
+        root = _writable(Path.cwd() / "outputs")
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()
 
 
-def _writable(folder: Path) -> bool:
-    while not folder.exists():
-        folder = folder.parent
-    return os.access(folder, os.W_OK)
+def _writable(folder: Path) -> Path:
+    """Return a folder, made if need be, or one of this user where it cannot be written to."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
+        return folder
+    user = getattr(os, "getuid", getpass.getuser)()  # Windows has no getuid
+    fallback = Path(tempfile.gettempdir(), f"tf-vision-course-{user}")
+    fallback.mkdir(mode=0o700, exist_ok=True)
+    return fallback
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield another path beside `path`, to write to; at the end of the block it becomes `path`.
+
+    So `path` is the whole old file or the whole new one, even if the process is killed. After
+    an exception it is the old one. The path yielded has the suffix of `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")  # other processes write, too
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def on_kaggle() -> bool:
@@ -399,13 +378,16 @@ def on_kaggle() -> bool:
 
 
 def kaggle_input(name: str) -> list[Path]:
-    """Return what matches a pattern under Kaggle's input: how deep it lies depends on how it was attached.
+    """Return what matches a pattern under Kaggle's input, at any of the depths in use there.
 
     The input is ``COURSE_KAGGLE_INPUT``, default ``/kaggle/input``; without one the list is
     empty.
     """
     root = Path(os.environ.get("COURSE_KAGGLE_INPUT") or "/kaggle/input")
-    return [found for depth in range(5) for found in sorted(root.glob("*/" * depth + name))]
+    found = []
+    for depth in range(5):
+        found += sorted(root.glob("*/" * depth + name))
+    return found
 
 
 def on_colab() -> bool:
