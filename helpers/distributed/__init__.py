@@ -1,6 +1,10 @@
-"""Training on several devices and machines: the loop, the workers, `python -m helpers.distributed`. See notebook 11."""
+"""Training on several devices and machines: the loop, the workers, the command.
 
-from helpers.distributed.training_loop import fit, is_chief
+Explained in notebook 11.
+"""
+
+from helpers.distributed.replicas import is_chief
+from helpers.distributed.training_loop import fit
 from helpers.distributed.workers import addresses, supervise
 
 __all__ = ["addresses", "fit", "is_chief", "supervise"]

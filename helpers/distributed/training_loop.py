@@ -1,4 +1,4 @@
-"""A training loop for one device, several, or several machines, that can be killed and taken up again.
+"""A training loop for one device, several, or several machines, that can be killed and resumed.
 
 `Model.fit` of Keras 3 trains on the devices of one machine. Past that, TensorFlow's
 `MultiWorkerMirroredStrategy` needs a loop of one's own, and this is one: the same callbacks in
@@ -8,38 +8,43 @@ the same order, the compiled loss, metrics and optimizer. Explained in notebook 
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from helpers import checks
+from helpers.distributed import checkpoint as checkpoints
+from helpers.distributed.replicas import Replicas
 
 if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
+    from keras import Model, Variable
+    from keras.callbacks import Callback, CallbackList, History
+    from keras.layers import Layer
+    from tensorflow import Tensor
+    from tensorflow.data import Dataset
+    from tensorflow.distribute import InputContext, ReplicaContext
 
 UNLIKE_ONE_DEVICE = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
 
 
 def fit(
-    model: keras.Model,
-    dataset: tf.data.Dataset | Callable[[int, tf.distribute.InputContext], tf.data.Dataset],
+    model: Model,
+    dataset: Dataset | Callable[[int, InputContext], Dataset],
     *,
     epochs: int,
-    validation_data: tf.data.Dataset | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    validation_data: Dataset | None = None,
+    callbacks: Sequence[Callback] = (),
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
-) -> keras.callbacks.History:
-    """Train a compiled model under the strategy in whose scope it was made, as `Model.fit` does on one device.
+) -> History:
+    """Train a compiled model under the strategy it was made in, as `Model.fit` on one device.
 
-    The gradient is that of the mean loss over the *global* batch, however unequal the shares of
-    the replicas: the last batch may even have fewer images than there are replicas. Batch
-    normalisation sees a replica's own share; its moving statistics are averaged over the
-    replicas after each step. Dropout draws differently on every replica.
+    The gradient is that of the mean loss over the *global* batch, however unequal the numbers
+    of rows that the replicas have: the last batch may even have fewer rows than there are
+    replicas. Batch normalisation sees a replica's own rows; its moving statistics are averaged
+    over the replicas after each step. Dropout draws differently on every replica.
 
     With several workers, all make the same call, and all run all callbacks, on the same logs. A
     callback that writes files is for the chief: ``[ModelCheckpoint(...)] if is_chief(strategy)
@@ -52,7 +57,7 @@ def fit(
     dataset
         Batches ``(x, y)`` or ``(x, y, sample_weight)``: either a dataset of global batches, of
         which every worker reads all and keeps its rows; or a function ``(epoch, context)`` that
-        returns this worker's share of each global batch, `context` saying which worker that is,
+        returns this worker's rows of each global batch, `context` saying which worker that is,
         so that a worker reads only what it needs. A run that was interrupted sees the batches
         of one that was not if their order depends on nothing but the epoch.
     epochs
@@ -60,8 +65,8 @@ def fit(
     validation_data
         A dataset of global batches, judged after every epoch.
     callbacks
-        As for `Model.fit`. Their own memory is not in the checkpoint: taken up, they begin
-        anew.
+        As for `Model.fit`. What they have noted is not in the checkpoint: in a run that is
+        resumed they begin anew.
     checkpoint
         A file on a disk that all workers see. The chief writes weights, optimizer, metrics and
         the place in the run to it at the end of every epoch, all or nothing. If it exists when
@@ -84,356 +89,254 @@ def fit(
     import keras
 
     checks.check_count("epochs", epochs, 1)
-    run = _Run(
-        model,
-        checkpoint,
-        None if save_every is None else checks.check_count("save_every", save_every, 1),
-    )
-    whole = None if callable(dataset) else run.split(dataset, run.first, run.count)
-    held_out = (
-        None if validation_data is None else run.split(validation_data, run.first, run.count)
-    )
-    begin, done = run.place()  # epochs, and steps of the next one
-    if begin >= epochs:
+    _check_compiled(model)
+    replicas = Replicas(model.distribute_strategy)
+    trainer = _Trainer(model, replicas)
+    file = None if checkpoint is None else Path(checkpoint)
+    is_chief = replicas.context.input_pipeline_id == 0
+    if not callable(dataset):
+        dataset = replicas.deal_global(dataset)
+    if validation_data is not None:
+        validation_data = replicas.deal_global(validation_data)
+
+    def batches_of(epoch: int) -> Dataset:
+        if callable(dataset):
+            return replicas.deal_own(dataset(epoch, replicas.context))
+        return dataset
+
+    def save(epoch: int, step: int) -> None:
+        if file is None:
+            return
+        # On all workers: to read a metric is to add up what each of them has counted.
+        values = [np.asarray(variable) for variable in variables]
+        if is_chief:
+            checkpoints.save(file, epoch, step, values)
+
+    (first_epoch, first_step), values = checkpoints.load(file)
+    if first_epoch >= epochs:
         raise ValueError(
-            f"{checkpoint} is a run that has gone through {begin} epochs already; {epochs} "
+            f"{file} is of a run that has gone through {first_epoch} epochs already; {epochs} "
             "were asked for."
         )
-    watchers, logs = None, {}
-    for epoch in range(begin, epochs):
-        batches = (
-            run.split(dataset(epoch, run.context), 0, run.local) if whole is None else whole
-        )
-        steps = run.length(batches)
-        rest = iter(batches.skip(done) if done else batches)
-        if watchers is None:
-            first = next(rest, None)
-            run.prepare(first, batches)
-            rest = itertools.chain([first], rest)
-            watchers = keras.callbacks.CallbackList(
-                list(callbacks),
-                add_history=True,
-                model=model,
-                verbose=0,
-                epochs=epochs,
-                steps=steps,
-            )
-            model.stop_training = False
-            watchers.on_train_begin()
-        if not done:
+    # Layers, the optimizer and metrics may get their variables from the first batch only.
+    batches = batches_of(first_epoch)
+    steps = replicas.steps(batches)
+    iterator = iter(batches.skip(first_step))
+    first_batch = next(iterator, None)
+    if first_batch is None:
+        raise ValueError("The dataset has no batches.")
+    remaining = itertools.chain([first_batch], iterator)
+    trainer.make_variables(first_batch)
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    if values:
+        checkpoints.restore(variables, values)
+    trainer.shift_seeds(1)
+    trainer.compile(batches)
+
+    callback_list = keras.callbacks.CallbackList(
+        list(callbacks),
+        add_history=True,
+        model=model,
+        epochs=epochs,
+        steps=steps,
+        verbose=0,
+    )
+    model.stop_training = False
+    callback_list.on_train_begin()
+    for epoch in range(first_epoch, epochs):
+        if epoch > first_epoch:
+            save(epoch, 0)
+            first_step = 0
+            remaining = batches_of(epoch)
+            replicas.steps(remaining)
+        if first_step == 0:
             model.reset_metrics()
-        watchers.on_epoch_begin(epoch)
-        for step, batch in enumerate(map(run.dealt, rest), done):
-            watchers.on_train_batch_begin(step)
-            watchers.on_train_batch_end(step, run.train(*batch))
+        callback_list.on_epoch_begin(epoch)
+        for step, batch in enumerate(remaining, first_step):
+            if save_every and step > first_step and step % save_every == 0:
+                save(epoch, step)
+            callback_list.on_train_batch_begin(step)
+            logs = trainer.train(batch)
+            callback_list.on_train_batch_end(step, logs)
             if model.stop_training:
                 break
-            if run.save_every and (step + 1) % run.save_every == 0 and step + 1 < steps:
-                run.save(epoch, step + 1)
-        done = 0
-        logs = run.logs()
-        if held_out is not None:
-            logs.update(
-                {f"val_{name}": value for name, value in run.judge(held_out, watchers).items()}
-            )
-        watchers.on_epoch_end(epoch, logs)
+        logs = trainer.logs()
+        if validation_data is not None:
+            judged = trainer.evaluate(validation_data, callback_list)
+            for name, value in judged.items():
+                logs[f"val_{name}"] = value
+        callback_list.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-        if epoch + 1 < epochs:
-            run.save(epoch + 1, 0)
+    trainer.shift_seeds(-1)
     model.optimizer.finalize_variable_values(model.trainable_weights)
-    watchers.on_train_end(logs)
-    run.clear()
+    callback_list.on_train_end(logs)
+    if file is not None and is_chief:
+        file.unlink(missing_ok=True)
     return model.history
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process is the one that writes files: the first worker, or the only one."""
-    return _workers(strategy)[1] == 0
-
-
-def _workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Return the number of workers, and this one's place among them."""
-    cluster = getattr(strategy, "cluster_resolver", None)
-    spec = cluster.cluster_spec().as_dict() if cluster else {}
-    tasks = [
-        (job, task) for job in ("chief", "worker") for task in range(len(spec.get(job, ())))
-    ]
-    return (len(tasks), tasks.index((cluster.task_type, cluster.task_id))) if tasks else (1, 0)
-
-
-class _Run:
-    """A model, the replicas it is trained by, and the file that its state is kept in."""
-
-    def __init__(self, model: keras.Model, file: str | Path | None, save_every: int | None):
-        import tensorflow as tf
-
-        if not model.compiled or model.optimizer is None:
-            raise ValueError(
-                f"{model.name} is not compiled: call compile() inside the strategy's scope "
-                "first."
-            )
-        self.model, self.save_every = model, save_every
-        self.file = None if file is None else Path(file)
-        self.part = None if file is None else self.file.with_name(self.file.name + ".part")
-        self.strategy = model.distribute_strategy
-        self.workers, worker = _workers(self.strategy)
-        self.chief = worker == 0
-        self.count = self.strategy.num_replicas_in_sync
-        self.local = self.count // self.workers
-        self.first = worker * self.local
-        self.context = tf.distribute.InputContext(self.workers, worker, self.count)
-        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        acting = [name for name in UNLIKE_ONE_DEVICE if getattr(inner, name, None)]
-        if acting and self.count > 1:
-            raise ValueError(
-                f"The optimizer has {acting[0]}, which Keras applies to each replica's "
-                f"gradient before they are summed: {self.count} replicas would not train as "
-                "one device does. Leave it out."
-            )
-        self.train = self.test = None
-
-    # The data: a batch becomes one part for each replica of this worker, with the number of its
-    # rows that count.
-
-    def split(self, dataset: tf.data.Dataset, first: int, count: int) -> tf.data.Dataset:
-        """Deal the rows of each batch out like cards: replica `first` of `count` gets every `count`-th row."""
-        import tensorflow as tf
-
-        def deal(*batch: Any) -> tuple:
-            size = tf.shape(tf.nest.flatten(batch)[0])[0]
-            if count == 1:
-                return ((size, batch),)
-            return tuple(part(batch, size, first + replica) for replica in range(self.local))
-
-        def part(batch: tuple, size: tf.Tensor, place: int) -> tuple:
-            rows = tf.range(place, size, count)
-            # A replica that is left without a row takes one of another's, which then counts for
-            # nothing.
-            some = tf.cond(
-                tf.size(rows) > 0, lambda: rows, lambda: tf.reshape(place % size, [1])
-            )
-            return tf.size(rows), tf.nest.map_structure(
-                lambda values: tf.gather(values, some), batch
-            )
-
-        return dataset.map(
-            deal, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        ).prefetch(tf.data.AUTOTUNE)
-
-    def dealt(self, parts: tuple) -> Any:
-        """Return the parts of a batch as values that differ from replica to replica."""
-        return self.strategy.experimental_distribute_values_from_function(
-            lambda context: parts[context.replica_id_in_sync_group - self.first]
+def _check_compiled(model: Model) -> None:
+    """Raise `ValueError` for a model that cannot be trained, or not as on one device."""
+    if not model.compiled:
+        raise ValueError(
+            f"{model.name} is not compiled: call compile() inside the strategy's scope first."
         )
-
-    def length(self, parts: tf.data.Dataset) -> int | None:
-        """Return the number of batches, the same for all workers; None where one worker may not know it."""
-        lengths = mine = parts.cardinality()[None]
-        if self.workers > 1:
-            each = self.strategy.experimental_distribute_values_from_function(lambda _: mine)
-            lengths = self.strategy.gather(each, axis=0)
-        known = min(lengths.numpy()) >= 0
-        if min(lengths.numpy()) != max(lengths.numpy()) or not (
-            known or (self.workers == 1 and not self.save_every)
-        ):
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    # Where the loss is scaled for float16, the optimizer with the options is an inner one.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    for name in UNLIKE_ONE_DEVICE:
+        if getattr(optimizer, name, None):
             raise ValueError(
-                f"The workers have {lengths.numpy().tolist()} batches (-1: endless, -2: "
-                "unknown). Several workers need "
-                "the same number, known beforehand, and save_every needs to know it, too: "
-                "drop a last batch that is not full, or tell the number with "
-                "assert_cardinality."
+                f"The optimizer has {name}, which Keras applies to each replica's gradient "
+                "before they are summed: several replicas would not train as one device does. "
+                "Leave it out."
             )
-        return int(lengths[0]) if known else None
 
-    # The model: everything that a first step would make is made before it.
 
-    def prepare(self, first: tuple | None, parts: tf.data.Dataset) -> None:
-        """Make variables and compiled steps from a batch of `parts`, and take up the checkpoint if there is one."""
+class _Trainer:
+    """A model's steps of training and validation, run by all replicas together."""
+
+    def __init__(self, model: Model, replicas: Replicas):
+        self.model = model
+        self.replicas = replicas
+
+    def make_variables(self, batch: tuple) -> None:
+        """Make all variables that a first step would make, from a batch that was dealt."""
         import keras
 
-        if first is None:
-            raise ValueError("The dataset has no batches.")
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(first[0][1])
-        with self.strategy.scope():
-            guess = self.model(x, training=False)
+        _, rows = batch[0]
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
+        with self.replicas.strategy.scope():
+            predictions = self.model(x, training=False)
             self.model.optimizer.build(self.model.trainable_variables)
             with keras.StatelessScope():  # makes the metrics' variables, and counts nothing
-                self.model.compute_metrics(x, y, guess, weight)
-        self.restore()
-        self._own_seeds()
-        self.train = self._compiled(self._train_step, parts)
+                self.model.compute_metrics(x, y, predictions, weight)
 
-    def _compiled(
-        self, step: Callable[..., None], parts: tf.data.Dataset
-    ) -> Callable[..., dict[str, Any]]:
-        import tensorflow as tf
+    def shift_seeds(self, by: int) -> None:
+        """Add `by` times a replica's number to its seeds, so that dropout differs between them.
 
-        # One trace for shares of every size. A worker that had to trace again alone would wait
-        # for the others for ever.
-        spec = self.strategy.distribute_datasets_from_function(
-            lambda _: parts.map(lambda *each: each[0])
-        ).element_spec
-
-        @tf.function(input_signature=list(spec), autograph=False)
-        def compiled(*part: Any) -> dict[str, Any]:
-            self.strategy.run(step, part)
-            # Out here, where the replicas' counts are added up.
-            return self.model.get_metrics_result()
-
-        return compiled
-
-    def _train_step(self, size: tf.Tensor, batch: tuple) -> None:
-        import tensorflow as tf
-
-        context = tf.distribute.get_replica_context()
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(size, tf.float32))
-        with tf.GradientTape() as tape:
-            loss = self._loss(size, batch, training=True)
-            # The mean over a share becomes its part of the mean over the global batch; the
-            # optimizer adds the parts up.
-            part = self.model.optimizer.scale_loss(loss * tf.cast(size, tf.float32) / total)
-        variables = self.model.trainable_variables
-        self.model.optimizer.apply(tape.gradient(part, variables), variables)
-        self._agree(context)
-
-    def _test_step(self, size: tf.Tensor, batch: tuple) -> None:
-        self._loss(size, batch, training=False)
-
-    def _loss(self, size: tf.Tensor, batch: tuple, training: bool) -> tf.Tensor:
-        """Return the mean loss of a replica's share, and tell the metrics."""
-        import keras
-        import tensorflow as tf
-
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        guess = self.model(x, training=training)
-        # Keras divides losses by the number of replicas, taking all shares as equal. Undone by
-        # what it makes of a 1.
-        one = keras.losses.MeanAbsoluteError()([[1.0]], [[0.0]])
-        loss = self.model.compute_loss(x, y, guess, weight, training=training) / one
-        self.model.metrics[0].update_state(loss, sample_weight=size)
-        if self.count > 1:
-            y, guess, weight = tf.nest.map_structure(
-                lambda values: values if values is None else values[:size], (y, guess, weight)
-            )
-        self.model.compute_metrics(x, y, guess, weight)
-        return loss
-
-    def judge(
-        self, parts: tf.data.Dataset, watchers: keras.callbacks.CallbackList
-    ) -> dict[str, Any]:
-        """Return the metrics over a dataset, calling callbacks as `Model.evaluate` does."""
-        self.test = self.test or self._compiled(self._test_step, parts)
-        watchers.on_test_begin()
-        self.model.reset_metrics()
-        for step, batch in enumerate(map(self.dealt, parts)):
-            watchers.on_test_batch_begin(step)
-            watchers.on_test_batch_end(step, self.test(*batch))
-        watchers.on_test_end(self.logs())
-        return self.logs()
-
-    def logs(self) -> dict[str, Any]:
-        values = {
-            name: np.asarray(value) for name, value in self.model.get_metrics_result().items()
-        }
-        return {name: value if value.ndim else float(value) for name, value in values.items()}
-
-    # What a replica has of its own: the state of its dropout, and moving statistics.
-
-    def _own_seeds(self) -> None:
+        Before training by 1. Afterwards by -1: what is saved or trained on has one seed again.
+        """
         import tensorflow as tf
 
         weights = {id(weight) for weight in self.model.weights}
         seeds = [
-            state for state in self.model.non_trainable_variables if id(state) not in weights
+            variable
+            for variable in self.model.non_trainable_variables
+            if id(variable) not in weights
         ]
 
-        def apart() -> None:
-            context = tf.distribute.get_replica_context()
-            place = tf.cast(context.replica_id_in_sync_group, tf.float64)
-            for (
-                state
-            ) in seeds:  # a seed and a counter: the first replica's, and for each another seed
-                firsts = tf.cast(tf.convert_to_tensor(state), tf.float64) * tf.cast(
-                    place == 0, tf.float64
-                )
-                shared = context.all_reduce(tf.distribute.ReduceOp.SUM, firsts)
-                state.assign(tf.cast(shared + tf.stack([place, 0]), state.dtype))
+        def shift() -> None:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            for seed in seeds:  # a seed and a counter
+                difference = tf.stack([by * number, 0])
+                seed.assign_add(tf.cast(difference, seed.dtype))
 
-        if self.count > 1 and seeds:
-            tf.function(lambda: self.strategy.run(apart), autograph=False)()
+        run = self.replicas.strategy.run
+        tf.function(lambda: run(shift), autograph=False)()
 
-    def _agree(self, context: tf.distribute.ReplicaContext) -> None:
-        """Average what layers count in training, such as moving means, over the replicas."""
+    def compile(self, batches: Dataset) -> None:
+        """Make `train` and `test`, which take a batch that was dealt and return metrics."""
         import tensorflow as tf
 
-        counted = [
-            weight
-            for weight in _counted(self.model)
-            if weight.dtype.startswith(("float", "bfloat"))
-        ]
-        if self.count == 1 or not counted:
-            return
-        # In float64 the sum of equal numbers is exact, so that what is equal stays as it is.
-        values = [tf.cast(tf.convert_to_tensor(weight), tf.float64) for weight in counted]
-        for weight, mean in zip(
-            counted, context.all_reduce(tf.distribute.ReduceOp.MEAN, values), strict=True
-        ):
-            weight.assign(tf.cast(mean, weight.dtype))
+        def compiled(replica_step: Callable[[Tensor, tuple], None]) -> Callable:
+            def step(batch: tuple) -> dict[str, Tensor]:
+                self.replicas.strategy.run(self._on_own_rows, (replica_step, batch))
+                return self.model.get_metrics_result()  # adds the replicas' counts up
 
-    # The checkpoint: one file, in place all at once.
+            # With a signature, one trace serves batches of every size. A worker that had to
+            # trace again alone would wait for the others for ever.
+            signature = [batches.element_spec]
+            return tf.function(step, input_signature=signature, autograph=False)
 
-    def _state(self) -> list[Any]:
-        return [
-            *self.model.variables,
-            *self.model.optimizer.variables,
-            *self.model.metrics_variables,
-        ]
+        self.train = compiled(self._train_replica)
+        self.test = compiled(self._loss_of)
 
-    def save(self, epoch: int, step: int) -> None:
-        if self.file is None:
-            return
-        # All workers: metrics are added up to be read.
-        values = [np.asarray(variable) for variable in self._state()]
-        if not self.chief:
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.part.open("wb") as part:
-            np.savez(part, [epoch, step], *values)
-            part.flush()
-            os.fsync(part.fileno())
-        self.part.replace(self.file)
+    def _on_own_rows(self, replica_step: Callable, batch: tuple) -> None:
+        import tensorflow as tf
 
-    def place(self) -> tuple[int, int]:
-        """Return the epoch and the step to go on with."""
-        if self.file is None or not self.file.exists():
-            return 0, 0
-        with np.load(self.file) as stored:
-            return tuple(stored[stored.files[0]].tolist())
+        context = tf.distribute.get_replica_context()
+        number = tf.get_static_value(context.replica_id_in_sync_group)
+        count, rows = batch[number - self.replicas.first]
+        replica_step(count, rows)
 
-    def restore(self) -> None:
-        """Put the model back as it was saved."""
-        if self.file is None or not self.file.exists():
-            return
-        with np.load(self.file) as stored:
-            values, state = [stored[name] for name in stored.files[1:]], self._state()
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in state]:
-            raise ValueError(
-                f"{self.file} is the checkpoint of another model. Delete it, or name another "
-                "file."
-            )
-        for variable, value in zip(state, values, strict=True):
-            variable.assign(value)
+    def _train_replica(self, count: Tensor, rows: tuple) -> None:
+        import tensorflow as tf
 
-    def clear(self) -> None:
-        if self.file is not None and self.chief:
-            self.file.unlink(missing_ok=True)
-            self.part.unlink(missing_ok=True)
+        context = tf.distribute.get_replica_context()
+        own = tf.cast(count, tf.float32)
+        in_all = context.all_reduce("SUM", own)
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = self._loss_of(count, rows, training=True)
+            # The optimizer adds the replicas' gradients up: the mean over these rows becomes
+            # its part of the mean over the global batch.
+            part = loss * (own / in_all)
+            scaled = self.model.optimizer.scale_loss(part)
+        gradients = tape.gradient(scaled, variables)
+        self.model.optimizer.apply(gradients, variables)
+        if self.replicas.count > 1:
+            _average_statistics(self.model, context)
+
+    def _loss_of(self, count: Tensor, rows: tuple, training: bool = False) -> Tensor:
+        """Return the mean loss over a replica's rows, and update the metrics."""
+        import keras
+        import tensorflow as tf
+
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
+        predictions = self.model(x, training=training)
+        loss = self.model.compute_loss(x, y, predictions, weight, training=training)
+        # Keras divides losses by the number of replicas, as if all had as many rows. This one
+        # would be 1, so it shows by what.
+        divided_one = keras.losses.MeanAbsoluteError()([[1.0]], [[0.0]])
+        loss = loss / divided_one
+        mean_loss = self.model.metrics[0]
+        mean_loss.update_state(loss, sample_weight=count)
+        y, predictions, weight = tf.nest.map_structure(
+            lambda values: None if values is None else values[:count],
+            (y, predictions, weight),
+        )
+        self.model.compute_metrics(x, y, predictions, weight)
+        return loss
+
+    def evaluate(self, batches: Dataset, callback_list: CallbackList) -> dict[str, Any]:
+        """Return the metrics over a dataset, calling callbacks as `Model.evaluate` does."""
+        self.model.reset_metrics()
+        callback_list.on_test_begin()
+        for step, batch in enumerate(batches):
+            callback_list.on_test_batch_begin(step)
+            logs = self.test(batch)
+            callback_list.on_test_batch_end(step, logs)
+        logs = self.logs()
+        callback_list.on_test_end(logs)
+        return logs
+
+    def logs(self) -> dict[str, Any]:
+        """Return the metrics so far as numbers; those of several numbers as lists."""
+        results = self.model.get_metrics_result()
+        return {name: np.asarray(value).tolist() for name, value in results.items()}
 
 
-def _counted(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """Return the variables that are no parameters of all layers that learn: those of frozen ones do not change."""
-    inner = getattr(layer, "layers", None)
-    if inner is not None:
-        return [weight for each in inner for weight in _counted(each)]
-    return list(layer.non_trainable_weights) if layer.trainable else []
+def _average_statistics(model: Model, context: ReplicaContext) -> None:
+    """Average what layers count in training, such as moving means, over the replicas."""
+    import tensorflow as tf
+
+    statistics = list(_statistics(model))
+    if not statistics:
+        return
+    # In float64 the sum of equal numbers is exact, so that what is equal stays as it is.
+    values = [tf.cast(tf.convert_to_tensor(each), tf.float64) for each in statistics]
+    means = context.all_reduce("MEAN", values)
+    for variable, mean in zip(statistics, means):
+        variable.assign(tf.cast(mean, variable.dtype))
+
+
+def _statistics(layer: Layer) -> Iterable[Variable]:
+    """Yield the variables that a layer changes by itself in training: no frozen one does."""
+    if hasattr(layer, "layers"):
+        for inner in layer.layers:
+            yield from _statistics(inner)
+    elif layer.trainable:
+        yield from layer.non_trainable_weights
