@@ -1,8 +1,8 @@
 """What the tests of the loop train, here and in processes of their own.
 
-python distributed_worker.py FOLDER          on one device, and on two virtual ones python
-distributed_worker.py FOLDER --kill   as one of several workers; the second kills itself in the
-middle, once
+``python distributed_worker.py FOLDER`` trains on one device, and on two virtual ones.
+``python distributed_worker.py FOLDER --kill`` trains as one of several workers; the second one
+kills itself in the middle, once.
 """
 
 import json
@@ -24,7 +24,7 @@ EPOCHS = 3
 
 
 def network(seed=0, *, plain=False, **options):
-    """A model with everything that has a state: batch normalisation, dropout, a regulariser, a schedule, metrics."""
+    """A model with all that has a state: batch normalisation, dropout, a schedule, metrics."""
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)]
     layers = [
@@ -64,15 +64,38 @@ def by_epoch(epoch, context):
     return rows.shard(count, place).batch(8 // count)
 
 
-def train(strategy, folder, name, dataset, watchers=(), **options):
-    """Train under a strategy; write down the history, and what each replica of this process has in its variables."""
+class Seeds(keras.callbacks.Callback):
+    """Note the seeds that dropout has in training, one for each replica of this process."""
+
+    def __init__(self, strategy):
+        super().__init__()
+        self.strategy = strategy
+        self.seeds = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                state = layer.seed_generator.state.value
+                values = self.strategy.experimental_local_results(state)
+                self.seeds = [int(value[0]) for value in values]
+
+
+def train(strategy, folder, name, dataset, callbacks=(), **options):
+    """Train under a strategy; write down the history, the seeds, and all variables.
+
+    The variables are those of each replica of this process.
+    """
     with strategy.scope():
         model = network(plain=name == "plain")
-    held_out = batches(size=8, rows=VAL)
-    rates = schedules.RecordLearningRate()
-    watchers = [*watchers, rates]
+    validation = batches(size=8, rows=VAL)
+    rates, seeds = schedules.RecordLearningRate(), Seeds(strategy)
     history = distributed.fit(
-        model, dataset, epochs=EPOCHS, validation_data=held_out, callbacks=watchers, **options
+        model,
+        dataset,
+        epochs=EPOCHS,
+        validation_data=validation,
+        callbacks=[*callbacks, rates, seeds],
+        **options,
     )
     replicas = [
         strategy.experimental_local_results(variable.value)
@@ -81,6 +104,7 @@ def train(strategy, folder, name, dataset, watchers=(), **options):
     for place in range(len(replicas[0])):
         np.savez(folder / f"{name}-{place}.npz", *[values[place] for values in replicas])
     (folder / f"{name}.json").write_text(json.dumps({**history.history, "rates": rates.rates}))
+    (folder / f"{name}-seeds.json").write_text(json.dumps(seeds.seeds))
 
 
 class Kill(keras.callbacks.Callback):
@@ -129,16 +153,16 @@ def worker(folder):
         assert "The workers have [1, 2] batches" in refused(
             distributed.fit, model, batches().take(1 + index), epochs=1
         )
-    watchers = []
+    callbacks = []
     if index == 1 and not killed.exists():
         killed.touch()
-        watchers = [Kill()]
+        callbacks = [Kill()]
     train(
         strategy,
         place,
         "again",
         by_epoch,
-        watchers,
+        callbacks,
         checkpoint=folder / "run.npz",
         save_every=2,
     )

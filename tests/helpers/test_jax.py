@@ -1,4 +1,4 @@
-"""Keras on JAX: the recipe of docs/tpu.md is run as it stands there, on a CPU split into two devices.
+"""Keras on JAX: the recipe of docs/tpu.md is run as it stands there, on a CPU split in two.
 
 The backend is chosen when Keras is imported, so everything under JAX runs in a process of its
 own; here its findings are judged, and the model it saved is opened under TensorFlow.
@@ -37,16 +37,19 @@ def weights_of(model):
     return {w.path: np.array(w) for w in model.weights}
 
 
-found = {"ready": runtime.device_line(), "policy": keras.config.dtype_policy().name, "weights": model.weights[0].dtype}
+found = {"ready": runtime.device_line(), "weights": model.weights[0].dtype}
+found["policy"] = keras.config.dtype_policy().name
 found["head"], found["tuned"], found["rates"] = head.history, tuned.history, rate.rates
 found["sampled"] = schedules.sample(schedule, len(rate.rates)).tolist()
 found["score"] = score.confusion.tolist()
 # Neither batches of 33 nor the last one, of 1, can be cut in two.
-found["score of uneven batches"] = training.evaluate(model, flowers.batches("val", 33), mirror=True).confusion.tolist()
+uneven = training.evaluate(model, flowers.batches("val", 33), mirror=True)
+found["score of uneven batches"] = uneven.confusion.tolist()
 loaded = keras.models.load_model("flowers.keras")
 images = np.stack([image for image, _ in flowers.val.take(8)])
 np.savez("answers.npz", images=images, logits=loaded.predict(images, verbose=0))
-before, after = weights_of(models.transfer_classifier(BACKBONE, flowers.num_classes, None)), weights_of(model)
+untrained = models.transfer_classifier(BACKBONE, flowers.num_classes, None)
+before, after = weights_of(untrained), weights_of(model)
 found["moved"] = {path: not np.array_equal(before[path], after[path]) for path in after}
 try:
     loaded.fit(flowers.batches("train", 33, one_hot=True).take(1), verbose=0, shuffle=False)
@@ -58,6 +61,7 @@ except Exception as error:
 keras.config.set_dtype_policy("float32")
 batches = [(x.numpy(), y.numpy()) for x, y in train.take(4)]
 ends = []
+found["devices of a weight"] = []
 for some in (devices, devices[:1]):
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=some))
     keras.utils.set_random_seed(1)
@@ -67,16 +71,23 @@ for some in (devices, devices[:1]):
     twin.compile(keras.optimizers.SGD(schedules.WarmupCosine(0.05, 1, 7), momentum=0.9), loss)
     seen = [float(twin.train_on_batch(*batch)) for _ in range(2) for batch in batches]
     ends.append((seen, weights_of(twin)))
-    found.setdefault("devices of a weight", []).append(sorted({len(w.value.devices()) for w in twin.weights}))
+    numbers = {len(weight.value.devices()) for weight in twin.weights}
+    found["devices of a weight"].append(sorted(numbers))
+
+
+def distance(ones, others):
+    return max(float(np.abs(ones[path] - others[path]).max()) for path in ones)
+
+
 (two, weights_of_two), (one, weights_of_one) = ends
 found["losses of two and one"] = two, one
-found["apart"] = max(float(np.abs(weights_of_two[path] - weights_of_one[path]).max()) for path in start)
-found["way"] = max(float(np.abs(weights_of_one[path] - start[path]).max()) for path in start)
+found["apart"] = distance(weights_of_two, weights_of_one)
+found["way"] = distance(weights_of_one, start)
 
 # A schedule by itself.
 cosine = keras.optimizers.schedules.CosineDecay(0.0, 90, warmup_target=0.01, warmup_steps=10)
 ours = schedules.WarmupCosine(0.01, 10, 90)
-found["cosines"] = [schedules.sample(cosine, 120).tolist(), schedules.sample(ours, 120).tolist()]
+found["cosines"] = [schedules.sample(each, 120).tolist() for each in (cosine, ours)]
 json.dump(found, open("found.json", "w"))
 """
 
@@ -85,9 +96,13 @@ def run_python(code: str, folder: Path, **environment: str) -> str:
     """Run code in a fresh process and return what it printed, errors and warnings included."""
     result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stdout[-3000:]
     return result.stdout
 
@@ -191,9 +206,13 @@ def test_schedules_compute_on_jax(found):
 def test_notebook_10_runs_on_jax_as_it_is(tmp_path):
     """Its own asserts judge it."""
     printed = run_python(
-        "\n".join(code_cells("10_flowers_finetuning")), tmp_path,
-        KERAS_BACKEND="jax", COURSE_PROFILE="quick", COURSE_DATA="bundled", COURSE_OUTPUT=str(tmp_path),
-    )  # fmt: skip
+        "\n".join(code_cells("10_flowers_finetuning")),
+        tmp_path,
+        KERAS_BACKEND="jax",
+        COURSE_PROFILE="quick",
+        COURSE_DATA="bundled",
+        COURSE_OUTPUT=str(tmp_path),
+    )
     assert "1 CPU device of JAX | quick profile" in printed
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["macro_f1"] > results["from_scratch_macro_f1"] + 0.1

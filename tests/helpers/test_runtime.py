@@ -1,6 +1,7 @@
 """helpers.runtime: device, profile, seeds, precision, distribution, folders."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -12,8 +13,6 @@ from helpers import runtime
 
 def run_python(code: str, **environment: str) -> str:
     """Run code in a fresh process and return what it printed."""
-    import os
-
     result = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},
@@ -45,9 +44,9 @@ def test_profile_rejects_other_words(monkeypatch):
         runtime.profile()
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "0", True])
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "0"])
 def test_seed_out_of_range_is_refused(seed):
-    with pytest.raises(ValueError, match="0 to 4294967295"):
+    with pytest.raises(ValueError, match=r"(?i)seed"):
         runtime.seed_everything(seed)
 
 
@@ -72,11 +71,14 @@ from helpers import runtime
 course = runtime.start(seed=3)
 import keras
 layers = keras.layers
-model = keras.Sequential([keras.Input((8,)), layers.Dense(16, "relu"), layers.Dropout(0.5), layers.Dense(1)])
+model = keras.Sequential([keras.Input((8,)), layers.Dense(16, "relu")])
+model.add(layers.Dropout(0.5))
+model.add(layers.Dense(1))
 model.compile("adam", "mse")
 x = np.random.rand(256, 8).astype("float32")
 model.fit(x, x.sum(1), epochs=2, verbose=0)
-print(course.deterministic, np.concatenate([w.ravel() for w in model.get_weights()]).tobytes().hex())
+weights = np.concatenate([weight.ravel() for weight in model.get_weights()])
+print(course.deterministic, weights.tobytes().hex())
 """
 
 
@@ -93,8 +95,7 @@ def test_start_says_how_the_notebook_runs(capsys, monkeypatch):
     course = runtime.start(seed=5)
     line = capsys.readouterr().out
     assert line.count("\n") == 1
-    assert "full profile, float32, seed 5" in line
-    assert runtime.device_line() in line
+    assert line.endswith(f"| {runtime.device_line()} | full profile, float32, seed 5\n")
     assert course.pick(quick=1, full=2) == 2
     monkeypatch.setenv("COURSE_PROFILE", "quick")
     assert runtime.start().pick(quick=1, full=2) == 1
@@ -121,28 +122,22 @@ def test_full_profile_on_a_capable_gpu_computes_in_float16(monkeypatch):
     monkeypatch.setenv("COURSE_PROFILE", "full")
     monkeypatch.setattr(runtime, "gpus_have_tensor_cores", lambda: True)
     try:
-        assert runtime.start().precision == "mixed_float16"
-        assert runtime.start(mixed_precision=False).precision == "float32"
+        runtime.start()
+        assert keras.config.dtype_policy().name == "mixed_float16"
+        monkeypatch.setenv("COURSE_PROFILE", "quick")
+        runtime.start()
+        assert keras.config.dtype_policy().name == "float32"
     finally:
         keras.config.set_dtype_policy("float32")
 
 
-def test_gpu_memory_growth_is_asked_for_once_and_tolerates_a_second_setup(monkeypatch):
-    import tensorflow as tf
-
-    asked = []
-    monkeypatch.setattr(runtime, "gpus", lambda: ["GPU:0", "GPU:1"])
-    monkeypatch.setattr(
-        tf.config.experimental, "set_memory_growth", lambda gpu, on: asked.append((gpu, on))
-    )
-    runtime.grow_gpu_memory()
-    assert asked == [("GPU:0", True), ("GPU:1", True)]
-
-    def in_use(gpu, on):
-        raise RuntimeError("Physical devices cannot be modified after being initialized")
-
-    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", in_use)
-    runtime.grow_gpu_memory()
+def test_gpu_memory_grows_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    runtime.quiet_logs()
+    assert runtime.os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    runtime.quiet_logs()
+    assert runtime.os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
 
 
 MIRRORED = """
@@ -152,13 +147,16 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from helpers import runtime
 import keras
 x = np.random.default_rng(0).random((64, 8)).astype("float32")
+strategies = {"one": runtime.strategy(), "two": runtime.strategy(["CPU:0", "CPU:1"])}
+layers = keras.layers
 losses = {}
-for name, strategy in {"one": runtime.strategy(), "two": runtime.strategy(["CPU:0", "CPU:1"])}.items():
+for name, strategy in strategies.items():
     runtime.seed_everything(1)
     with strategy.scope():
-        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+        model = keras.Sequential([keras.Input((8,)), layers.Dense(4, "relu"), layers.Dense(1)])
         model.compile("sgd", "mse")
-    losses[name] = model.fit(x, x.sum(1), epochs=3, batch_size=16, shuffle=False, verbose=0).history["loss"]
+    history = model.fit(x, x.sum(1), epochs=3, batch_size=16, shuffle=False, verbose=0)
+    losses[name] = history.history["loss"]
     print(name, strategy.num_replicas_in_sync)
 assert np.allclose(losses["one"], losses["two"], rtol=1e-5), losses
 """
@@ -175,6 +173,7 @@ def test_tf_config_says_how_many_processes_there_are(monkeypatch):
     for cluster, size in (
         ({}, 1),
         ({"worker": one}, 1),
+        ({"chief": one, "worker": one}, 2),
         ({"worker": two}, 2),
         ({"chief": one, "worker": two}, 3),
     ):
@@ -225,19 +224,50 @@ def test_output_folder_on_kaggle_is_the_working_one(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_OUTPUT", raising=False)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COURSE_KAGGLE_WORKING", str(tmp_path / "not there"))
     assert runtime.output_folder() == tmp_path
-    (tmp_path / "working").mkdir()
-    monkeypatch.setenv("COURSE_KAGGLE_WORKING", str(tmp_path / "working"))
-    assert runtime.output_folder() == tmp_path / "working"
 
 
-def test_output_folder_in_a_read_only_checkout_moves_elsewhere(monkeypatch, tmp_path):
+def test_where_nothing_can_be_written_each_user_has_a_temporary_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("COURSE_OUTPUT", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     assert runtime.output_folder() == runtime.course_path("notebooks") / "outputs"
-    monkeypatch.setattr(runtime.os, "access", lambda *a: False)
+    assert runtime.cache_folder() == tmp_path / "caches" / "tf-vision-course"
+    monkeypatch.setattr(runtime.os, "access", lambda *arguments: False)
     monkeypatch.setattr(runtime.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert runtime.output_folder() == tmp_path / "tf-vision-course"
+    monkeypatch.setattr(runtime.os, "getuid", lambda: 4711)
+    folder = tmp_path / "tf-vision-course-4711"
+    assert runtime.output_folder("logs") == folder / "logs"
+    assert runtime.cache_folder() == folder
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_was_asked_for_is_not_replaced_by_another(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path / "file"))
+    with pytest.raises(OSError, match="file"):
+        runtime.output_folder()
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "new folder" / "file.txt"
+    with runtime.replacing(file) as partial:
+        partial.write_text("old")
+        assert partial.suffix == ".txt"
+        assert not file.exists()
+
+    def fail():
+        with runtime.replacing(file) as partial:
+            partial.write_text("half of the n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert file.read_text() == "old"
+    with runtime.replacing(file) as partial:
+        partial.write_text("new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new"
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_start_leaves_stderr_empty_and_working():

@@ -30,7 +30,7 @@ def value_of(name):
 
 
 def multiply_adds(model):
-    """Count those of convolutions and dense layers: the weights of a kernel, once for each place it is put to."""
+    """Count those of convolutions and dense layers: a kernel's weights, once for each place."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
