@@ -6,7 +6,8 @@ from helpers.exercises import modules
 
 HEAD = """# The exercises
 
-Made by `python -m tools.exercise_table > docs/exercises.md`. Each exercise tells these wrong answers apart by what they
+Made by `python -m tools.exercise_table > docs/exercises.md`. Each exercise tells these wrong \
+answers apart by what they
 do, and says to each what to look at.
 
 | notebook | exercise | objective | misconceptions told apart |

@@ -137,6 +137,7 @@ def execute(book: NotebookNode) -> Execution:
         book,
         timeout=None,
         kernel_name="python3",
+        record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(FOLDER)}},
     )
@@ -186,7 +187,6 @@ def build(only: str) -> int:
             failed += 1
             print(execution.error, file=sys.stderr)
         else:
-            book.metadata = nbformat.from_dict(METADATA)  # the kernel wrote its own into it
             drop_widget_views(book)
             save(book, notebook_path(text))
     return failed

@@ -1,7 +1,7 @@
-"""Install the TensorFlow vision course from this folder, without a network: python install.py [FOLDER]
+"""Install the TensorFlow vision course from this folder: python install.py [FOLDER]
 
-Needs nothing but Python. Running it again goes on where it stopped, and never overwrites a file
-of the course.
+Needs nothing but Python, and no network. Running it again goes on where it stopped, and never
+overwrites a file of the course.
 """
 
 import argparse
@@ -19,7 +19,7 @@ KIT = Path(__file__).resolve().parent
 LIMIT = 259  # characters in a path, on a Windows that was not told to allow more
 SITE_PACKAGES = "\\.venv\\Lib\\site-packages\\"
 SYSTEMS = {"Windows": "windows", "Darwin": "macos", "Linux": "linux"}
-MACHINES = {"windows": ("AMD64",), "macos": ("arm64",), "linux": ("x86_64",)}
+MACHINES = {"windows": "AMD64", "macos": "arm64", "linux": "x86_64"}
 
 
 def this_target():
@@ -30,19 +30,16 @@ def this_target():
 
 def check_machine(kit, target):
     """Stop if the kit has no wheels for this Python or this processor."""
-    there = ", ".join(kit)
     if target not in kit:
         sys.exit(
-            f"This is {target}, and the kit is for {there}. Run install.py with one of these "
-            "Pythons, or ask for a kit "
-            "that has yours."
+            f"This is {target}, and the kit is for {', '.join(kit)}. Run install.py with one "
+            "of these Pythons, or ask for a kit that has yours."
         )
-    system = target.split("-")[0]
-    if platform.machine() not in MACHINES[system] or sys.maxsize < 2**32:
+    machine = MACHINES[target.split("-")[0]]
+    if platform.machine() != machine or sys.maxsize < 2**32:
         sys.exit(
-            f"This Python runs on {platform.machine()}, and the kit is for "
-            f"{MACHINES[system][0]} of 64 bits. "
-            "(An Intel Mac has no TensorFlow of this age: use Colab, or a hub.)"
+            f"This Python runs on {platform.machine()}, and the kit is for {machine} of 64 "
+            "bits. (An Intel Mac has no TensorFlow of this age: use Colab, or a hub.)"
         )
 
 
@@ -50,10 +47,9 @@ def long_paths_allowed():
     """Return whether Windows was told to allow paths of more than 259 characters."""
     import winreg
 
+    path = r"SYSTEM\CurrentControlSet\Control\FileSystem"
     try:
-        with winreg.OpenKey(
-            winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem"
-        ) as key:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
             return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
     except OSError:
         return False
@@ -65,20 +61,18 @@ def room_for_folder(needs):
 
 
 def check_folder(folder, needs):
-    """Stop if the folder is somebody else's, its disk too full, or its path too long for Windows."""
-    ours = set(os.listdir(str(KIT / "course"))) | {".venv"}
-    if (
-        folder.exists()
-        and not (folder / "helpers" / "runtime.py").exists()
-        and set(os.listdir(str(folder))) - ours
-    ):
-        sys.exit(
-            f"{folder} is not empty and not the course. Name another one: python install.py "
-            "FOLDER"
-        )
+    """Stop if a folder is somebody else's, its disk too full, its path too long for Windows."""
+    ours = {".venv", *os.listdir(KIT / "course")}
+    if folder.exists() and not set(os.listdir(folder)) <= ours:
+        is_course = (folder / "helpers" / "runtime.py").exists()
+        if not is_course:
+            sys.exit(
+                f"{folder} is not empty and not the course. Name another one: python "
+                "install.py FOLDER"
+            )
     disk = next(parent for parent in [folder, *folder.parents] if parent.exists())
     free = shutil.disk_usage(disk).free
-    if free < needs["bytes"] and not (folder / ".venv" / "ready").exists():
+    if free < needs["bytes"] and not is_ready(folder):
         sys.exit(
             f"{free / 1e9:.1f} GB are free at {disk}, and {needs['bytes'] / 1e9:.1f} GB are "
             "needed."
@@ -91,30 +85,30 @@ def check_folder(folder, needs):
         )
 
 
+def is_ready(folder):
+    """Return whether the course's environment is whole; make asks for the same file."""
+    return (folder / ".venv" / "ready").exists()
+
+
 def sha256(path):
     """Return the checksum of a file's bytes."""
     digest = hashlib.sha256()
-    with open(str(path), "rb") as file:
+    with open(path, "rb") as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def check_sums(kit, target):
-    """Stop if a file of the kit that this machine needs is missing or differs from what was packed."""
-    others = {wheel for name in kit for wheel in kit[name]["wheels"]} - set(
-        kit[target]["wheels"]
-    )
+    """Stop if a file that this machine needs is missing or differs from what was packed."""
+    needed = set(kit[target]["wheels"])
     damaged = []
     for line in (KIT / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         expected, name = line.split("  ", 1)
-        if name.startswith("wheels/") and name[7:] in others:
+        path = KIT / name
+        if path.parent.name == "wheels" and path.name not in needed:
             continue
-        try:
-            whole = sha256(KIT / name) == expected
-        except OSError:
-            whole = False
-        if not whole:
+        if not path.exists() or sha256(path) != expected:
             damaged.append(name)
     if damaged:
         sys.exit(
@@ -124,60 +118,69 @@ def check_sums(kit, target):
 
 def write_if_missing(source, target):
     """Write an open file to a path, unless there is one; whole or not at all."""
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + ".part")
-        with open(str(partial), "wb") as copy:
-            shutil.copyfileobj(source, copy)
-        partial.replace(target)
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    with open(partial, "wb") as copy:
+        shutil.copyfileobj(source, copy)
+    partial.replace(target)
+
+
+def copy_course(folder):
+    """Copy the files of the course that are not there yet."""
+    course = KIT / "course"
+    for path in course.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as source:
+                write_if_missing(source, folder / path.relative_to(course))
 
 
 def make_environment(folder):
     """Create .venv in the folder and install from the wheels alone; return its Python."""
-    python = folder / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / ".venv" / "ready").exists():
-        if subprocess.call([sys.executable, "-m", "venv", str(folder / ".venv")]):
-            sys.exit(
-                "Python came without venv. On Debian or Ubuntu: apt install python3-venv, or "
-                "use another Python."
-            )
-        # Settings of this machine, a company's index say, would send pip to the network.
-        settings = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.upper().startswith("PIP_")
-        }
-        settings.update(
-            PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1"
+    venv = folder / ".venv"
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if is_ready(folder):
+        return python
+    if subprocess.call([sys.executable, "-m", "venv", str(venv)]):
+        sys.exit(
+            "Python came without venv. On Debian or Ubuntu: apt install python3-venv, or use "
+            "another Python."
         )
-        pip = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--find-links",
-            str(KIT / "wheels"),
-        ]
-        pip += ["--constraint", "requirements.lock"]
-        for what in (
-            ["hatchling", "editables"],
-            ["--no-build-isolation", "--editable", ".[lab]"],
-        ):
-            if subprocess.call(pip + what, cwd=str(folder), env=settings):
-                sys.exit("pip could not install from the kit; its words are above.")
-        (folder / ".venv" / "ready").touch()  # for make, which would set up again otherwise
+    # Settings of this machine, a company's index say, would send pip to the network.
+    settings = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith("PIP_")
+    }
+    settings["PIP_CONFIG_FILE"] = os.devnull
+    settings["PIP_NO_INDEX"] = "1"
+    settings["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    settings["PIP_FIND_LINKS"] = (KIT / "wheels").as_uri()
+    settings["PIP_CONSTRAINT"] = "requirements.lock"
+    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    course = ["--no-build-isolation", "--editable", ".[lab]"]
+    for what in (["hatchling", "editables"], course):
+        if subprocess.call(pip + what, cwd=str(folder), env=settings):
+            sys.exit("pip could not install from the kit; its words are above.")
+    (venv / "ready").touch()
     return python
 
 
 def unpack_cache(tar):
     """Put photographs and weights into the Keras cache; files that are there stay."""
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    with tarfile.open(str(tar)) as archive:
+    with tarfile.open(tar) as archive:
         for member in archive:
-            if member.isfile() and ".." not in Path(member.name).parts:
+            if member.isfile():
                 write_if_missing(archive.extractfile(member), home / member.name)
     print(f"Photographs and weights are in {home}. COURSE_PROFILE=full uses them.")
+
+
+def start_course(python, folder):
+    """Start TensorFlow once, so that the first lesson need not wait for it."""
+    print("Starting TensorFlow for the first time, which is the slowest", flush=True)
+    code = "from helpers.runtime import start; start(seed=0)"
+    if subprocess.call([str(python), "-c", code], cwd=str(folder)):
+        sys.exit("The course is installed and TensorFlow does not start; its words are above.")
 
 
 def main():
@@ -187,32 +190,22 @@ def main():
         "--no-check", action="store_true", help="do not start TensorFlow once at the end"
     )
     arguments = parser.parse_args()
-    folder, target = Path(arguments.folder).absolute(), this_target()
+    folder = Path(arguments.folder).absolute()
+    target = this_target()
     kit = json.loads((KIT / "kit.json").read_text(encoding="utf-8"))
     check_machine(kit, target)
     check_folder(folder, kit[target])
     print(f"Checking the kit, then installing into {folder}: a few minutes", flush=True)
     check_sums(kit, target)
-    for path in (KIT / "course").rglob("*"):
-        if path.is_file():
-            with open(str(path), "rb") as source:
-                write_if_missing(source, folder / path.relative_to(KIT / "course"))
+    copy_course(folder)
     python = make_environment(folder)
     if (KIT / "keras-cache.tar").exists():
         unpack_cache(KIT / "keras-cache.tar")
     if not arguments.no_check:
-        print("Starting TensorFlow for the first time, which is the slowest", flush=True)
-        if subprocess.call(
-            [str(python), "-c", "from helpers.runtime import start; start(seed=0)"],
-            cwd=str(folder),
-        ):
-            sys.exit(
-                "The course is installed and TensorFlow does not start; its words are above."
-            )
-    print(
-        f'Installed. To open the course:\n  cd "{folder}"\n  {python.relative_to(folder)} -m '
-        "jupyterlab notebooks"
-    )
+        start_course(python, folder)
+    print("Installed. To open the course:")
+    print(f'  cd "{folder}"')
+    print(f"  {python.relative_to(folder)} -m jupyterlab notebooks")
 
 
 if __name__ == "__main__":

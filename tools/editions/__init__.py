@@ -1,0 +1,1 @@
+"""The classroom editions: student, nbgrader, teacher, slides, all from the same notebooks."""
