@@ -1,4 +1,4 @@
-"""The classroom editions: all made from the committed notebooks, graded by nbgrader itself, shown by reveal.js."""
+"""The classroom editions: made from the committed notebooks, graded, shown on a projector."""
 
 import os
 import re
@@ -12,16 +12,22 @@ from bs4 import BeautifulSoup
 from lessons import names_bound, names_needed
 from test_browser import CHROMIUM, FLAGS
 
-from tools import editions
+from helpers.exercises import Exercise
+from tools.editions import teacher as teachers
+from tools.editions.__main__ import build
+from tools.editions.lesson import CHECK, IMPORT, committed, exercises_of, with_cells
+from tools.editions.slides import FORMULA, deck, figures, is_figure, presented
+from tools.editions.student import student
+from tools.editions.teacher import teacher, timetable, timings
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LEARNER = editions.committed()
+LEARNER = committed()
 each = pytest.mark.parametrize("name", LEARNER)
 
 
 def lesson(edition) -> list[tuple[str, str]]:
-    """Return the cells of an edition that are the learner's as well, by the ids they have in both."""
+    """Return the cells of an edition that are the learner's as well, with their ids."""
     return [
         (cell["id"], cell.source)
         for cell in edition.cells
@@ -30,14 +36,11 @@ def lesson(edition) -> list[tuple[str, str]]:
 
 
 def original(name: str) -> list[tuple[str, str]]:
-    return [(cell["id"], cell.source) for cell in editions.committed(name)[name].cells]
+    return [(cell["id"], cell.source) for cell in committed(name)[name].cells]
 
 
-def answers(name: str) -> dict[str, editions.Place]:
-    """Return a notebook's exercises by the name of the cell that nbgrader marks."""
-    return {
-        f"points-{place.exercise.number}": place for place in editions.places(LEARNER[name])
-    }
+def exercises(name: str) -> list[Exercise]:
+    return list(exercises_of(LEARNER[name]).values())
 
 
 # In step with the source
@@ -46,37 +49,28 @@ def answers(name: str) -> dict[str, editions.Place]:
 @each
 def test_every_exercise_is_found(name):
     text = (ROOT / "notebooks" / "text" / f"{name}.py").read_text(encoding="utf-8")
-    numbers = [place.exercise.number for place in editions.places(LEARNER[name])]
-    assert numbers == [
-        int(number) for number in re.findall(r"(?m)^# ### Exercise (\d+) ·", text)
-    ]
-    assert {place.exercise.notebook for place in editions.places(LEARNER[name])} == {name}
+    headings = re.findall(r"(?m)^# ### Exercise (\d+) ·", text)
+    assert [exercise.number for exercise in exercises(name)] == list(map(int, headings))
+    assert {exercise.notebook for exercise in exercises(name)} == {name}
 
 
 @each
 def test_the_editions_hold_the_lesson_cell_for_cell(name):
-    assert lesson(editions.teacher(LEARNER[name], name)) == original(name)
-    without = " `exercises.*.solution()` shows a right answer."
-    expected = [
-        (id, re.sub(r"`exercises\.\w+\.solution", "`exercises.*.solution", s))
-        for id, s in original(name)
-    ]
-    expected = [
-        (id, source.replace(without, "").replace(without.replace(" ", "\n", 1), ""))
-        for id, source in expected
-    ]
-    assert lesson(editions.student(LEARNER[name])) == expected
+    assert lesson(teacher(LEARNER[name], name)) == original(name)
+    forgotten = re.compile(r"\s`exercises\.\w+\.solution\(\)` shows a right answer\.")
+    expected = [(id, forgotten.sub("", source)) for id, source in original(name)]
+    assert lesson(student(LEARNER[name])) == expected
 
 
 def test_a_changed_lesson_changes_every_edition():
-    book = editions.with_cells(LEARNER["09_schedules"], {})
-    place = editions.places(book)[1]
+    book = with_cells(LEARNER["09_schedules"], {})
+    _, check, *_ = exercises_of(book)
     book.cells[2].source += "\nchanged = 'in the lesson'"
-    book.cells[place.answer].source += "\n# changed stub"
+    book.cells[check - 1].source += "\n# changed stub"
     for edition in (
-        editions.student(book),
-        editions.student(book, solved=True),
-        editions.teacher(book, "09_schedules"),
+        student(book),
+        student(book, with_solutions=True),
+        teacher(book, "09_schedules"),
     ):
         text = "\n".join(source for _, source in lesson(edition))
         assert "changed = 'in the lesson'" in text
@@ -86,9 +80,9 @@ def test_a_changed_lesson_changes_every_edition():
 @each
 def test_every_edition_is_a_valid_notebook_and_building_again_changes_nothing(name):
     for make in (
-        editions.student,
-        lambda b: editions.student(b, solved=True),
-        lambda b: editions.teacher(b, name),
+        student,
+        lambda book: student(book, with_solutions=True),
+        lambda book: teacher(book, name),
     ):
         edition = make(LEARNER[name])
         nbformat.validate(edition)
@@ -101,16 +95,18 @@ def test_every_edition_is_a_valid_notebook_and_building_again_changes_nothing(na
 
 @each
 def test_the_student_edition_holds_no_solution(name):
-    book = editions.student(LEARNER[name])
+    book = student(LEARNER[name])
     text = nbformat.writes(book)
     assert "SOLUTION" not in text
     assert ".solution()" not in text
     assert not [cell for cell in book.cells if cell.get("outputs")]
     code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
-    for place in editions.places(LEARNER[name]):
-        body = place.exercise.source().split("\n", 1)[-1]
-        stub = book.cells[[c.metadata.get("nbgrader", {}).get("grade_id") for c in book.cells].index(
-            f"answer-{place.exercise.number}")].source  # fmt: skip
+    stubs = {
+        cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source for cell in book.cells
+    }
+    for exercise in exercises(name):
+        body = exercise.source().split("\n", 1)[-1]
+        stub = stubs[f"answer-{exercise.number}"]
         written = [line for line in body.splitlines() if line.strip() and line not in stub]
         assert written
         assert "\n".join(written) not in code, "a lesson shows the reference of an exercise"
@@ -118,34 +114,26 @@ def test_the_student_edition_holds_no_solution(name):
 
 @each
 def test_a_solution_needs_only_what_the_cells_above_it_bind(name):
-    for place in editions.places(LEARNER[name]):
-        above = [
-            cell.source
-            for cell in LEARNER[name].cells[: place.answer + 1]
-            if cell.cell_type == "code"
-        ]
-        assert names_needed(place.exercise.source()) <= {
-            bound for source in above for bound in names_bound(source)
-        }
+    for check, exercise in exercises_of(LEARNER[name]).items():
+        bound = set()
+        for cell in LEARNER[name].cells[:check]:
+            if cell.cell_type == "code":
+                bound |= names_bound(cell.source)
+        assert names_needed(exercise.source()) <= bound
 
 
 def test_in_the_student_edition_solution_keeps_its_secret(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path))
     monkeypatch.setenv("COURSE_EDITION", "")
-    exercise = answers("09_schedules")["points-1"].exercise
+    exercise = exercises("09_schedules")[0]
     exercise.solution()
     assert capsys.readouterr().out.startswith("def plan(")
-    cells = [
-        cell
-        for cell in editions.student(LEARNER["09_schedules"]).cells
-        if cell.cell_type == "code"
-    ]
-    exec(cells[0].source, {})
+    edition = student(LEARNER["09_schedules"])
+    first = next(cell.source for cell in edition.cells if cell.cell_type == "code")
+    exec(first, {})
     exercise.solution()
-    assert (
-        capsys.readouterr().out
-        == "Exercise 1: the student edition keeps the solutions. hint() helps on.\n"
-    )
+    told = "Exercise 1: the student edition keeps the solutions. hint() helps on.\n"
+    assert capsys.readouterr().out == told
     monkeypatch.setattr(exercise, "hints_given", len(exercise.hints))
     exercise.hint()
     assert "solution()" not in capsys.readouterr().out
@@ -155,124 +143,119 @@ def test_in_the_student_edition_solution_keeps_its_secret(capsys, monkeypatch, t
 
 
 @each
-def test_the_teachers_edition_holds_solutions_wrong_turns_prompts_and_outputs(name):
-    edition = editions.teacher(LEARNER[name], name)
+def test_the_teachers_edition_shows_a_solution_and_the_wrong_turns_behind_each_check(name):
+    book = LEARNER[name]
+    edition = teacher(book, name)
+    ids = [cell["id"] for cell in edition.cells]
+    for position, exercise in exercises_of(book).items():
+        check = ids.index(book.cells[position]["id"])
+        turns, solution = edition.cells[check + 1 : check + 3]
+        assert solution.source == f"# One right answer\n{exercise.source()}"
+        for case in exercise.misconceptions:
+            assert f"- **{case.name}**: {case.sentence}" in turns.source
+
+
+@each
+def test_the_teachers_edition_asks_every_question_and_keeps_the_outputs(name):
+    edition = teacher(LEARNER[name], name)
     prose = [cell.source for cell in edition.cells if cell.cell_type == "markdown"]
     spoken = "\n".join(text.replace("> ", "").replace("\n>", "\n") for text in prose)
-    code = [cell.source for cell in edition.cells if cell.cell_type == "code"]
-    for place in editions.places(LEARNER[name]):
-        check = [cell["id"] for cell in edition.cells].index(
-            LEARNER[name].cells[place.check]["id"]
-        )
-        assert (
-            edition.cells[check + 2].source == f"# One right answer\n{place.exercise.source()}"
-        )
-        for case in place.exercise.misconceptions:
-            assert f"- **{case.name}**: {case.sentence}" in edition.cells[check + 1].source
-    prompts = (
-        (ROOT / "docs" / "discussion.md")
-        .read_text(encoding="utf-8")
-        .partition(f"\n## {name}\n")[2]
-    )
-    for line in prompts.partition("\n## ")[0].splitlines():
+    page = (ROOT / "docs" / "discussion.md").read_text(encoding="utf-8")
+    _, _, behind = page.partition(f"\n## {name}\n")
+    for line in behind.partition("\n## ")[0].splitlines():
         assert line.startswith("### ") or line in spoken
-    assert [
-        cell.get("outputs") for cell in edition.cells if not cell["id"].startswith("edition-")
-    ] == [cell.get("outputs") for cell in LEARNER[name].cells]
-    assert len(code) == len([c for c in LEARNER[name].cells if c.cell_type == "code"]) + len(
-        answers(name)
-    )
+    kept = [cell for cell in edition.cells if not cell["id"].startswith("edition-")]
+    outputs = [cell.get("outputs") for cell in kept]
+    assert outputs == [cell.get("outputs") for cell in LEARNER[name].cells]
 
 
 @each
 def test_the_sections_minutes_add_up_to_what_the_notebook_says(name):
-    reading, doing = zip(*editions.timings(LEARNER[name]).values())
+    minutes = timings(LEARNER[name])
+    reading, doing = zip(*minutes.values())
     first = " ".join(LEARNER[name].cells[0].source.split())
-    assert (
-        f"**Time** {sum(reading):.0f} minutes to read, {sum(doing):.0f} for the exercises"
-        in first
-    )
+    stated = f"**Time** {sum(reading):.0f} minutes to read, {sum(doing):.0f} for the exercises"
+    assert stated in first
     assert len(reading) > 4
     assert min(reading) > 0
-    table = editions.timetable(editions.timings(LEARNER[name]))
-    headings = re.findall(
-        r"(?m)^## (.+)$", "\n".join(cell.source for cell in LEARNER[name].cells)
-    )
-    assert [
-        row.split(" | ")[0] for row in re.findall(r"(?m)^\| (.+)$", table)[2:-1]
-    ] == headings[:-1]
+    rows = re.findall(r"(?m)^\| (.+?) \| ", timetable(LEARNER[name]))
+    prose = "\n".join(cell.source for cell in LEARNER[name].cells)
+    headings = re.findall(r"(?m)^## (.+)$", prose)
+    assert rows[:2] == ["section", "Beginning"]
+    assert rows[2:-1] == headings[:-1], "all but the references"
 
 
 def test_prompts_for_a_section_that_is_gone_are_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(editions, "DISCUSSION", tmp_path / "discussion.md")
-    editions.DISCUSSION.write_text(
-        "## 09_schedules\n\n### 99 · Gone\n\n- Why?\n  Listen for: nothing.\n"
-    )
+    page = tmp_path / "discussion.md"
+    page.write_text("# Questions\n\n## 09_schedules\n\n### 99 · Gone\n\n- Why?\n")
+    monkeypatch.setattr(teachers, "DISCUSSION", page)
     with pytest.raises(ValueError, match="99 · Gone"):
-        editions.teacher(LEARNER["09_schedules"], "09_schedules")
+        teacher(LEARNER["09_schedules"], "09_schedules")
 
 
 # Slides
 
 
-def deck_of(name: str) -> BeautifulSoup:
-    return BeautifulSoup(
-        editions.presented(editions.slides(LEARNER[name]), name), "html.parser"
-    )
+def page_of(name: str) -> BeautifulSoup:
+    return BeautifulSoup(presented(deck(LEARNER[name]), name), "html.parser")
 
 
 @each
 def test_the_slides_hold_every_figure_with_its_alt_text_and_fetch_nothing(name):
-    deck = deck_of(name)
+    page = page_of(name)
     outputs = [output for cell in LEARNER[name].cells for output in cell.get("outputs", [])]
-    drawn = [output for output in outputs if "image/png" in output.get("data", {})]
-    shown = deck.select("section section img.figure")
-    assert [image["alt"] for image in shown] == [
-        output.metadata["image/png"]["alt"] for output in drawn
-    ]
-    assert [image["src"].partition(",")[2] for image in shown] == [
-        "".join(output.data["image/png"].split()) for output in drawn
-    ]
-    assert not deck.select("link, iframe, script[src]")
-    assert all(
-        image["src"].startswith("data:") and image["alt"] for image in deck.select("img")
-    )
-    styles = "".join(style.get_text() for style in deck.select("style"))
+    drawn = [output for output in outputs if is_figure(output)]
+    shown = page.select("section section img.figure")
+    alt_texts = [output.metadata["image/png"]["alt"] for output in drawn]
+    assert [image["alt"] for image in shown] == alt_texts
+    pictures = ["".join(output.data["image/png"].split()) for output in drawn]
+    assert ["".join(image["src"].partition(",")[2].split()) for image in shown] == pictures
+    assert not page.select("link, iframe, script[src]")
+    for image in page.select("img"):
+        assert image["src"].startswith("data:")
+        assert image["alt"]
+    styles = "".join(style.get_text() for style in page.select("style"))
     assert not re.search(r"@import|url\((?!data:|#)", styles)
 
 
 @each
-def test_the_slides_lose_no_word_and_show_pictures_before_code(name):
-    deck = editions.slides(LEARNER[name]).cells
-    kinds = {cell.metadata.slideshow.slide_type for cell in deck}
-    assert kinds == {"slide", "subslide", "-", "notes"}
-    titles = re.findall(r"(?m)^## .+$", "\n".join(cell.source for cell in LEARNER[name].cells))
+def test_the_slides_open_each_section_but_the_references(name):
+    cells = deck(LEARNER[name]).cells
+    kinds = [cell.metadata.slideshow.slide_type for cell in cells]
+    assert set(kinds) == {"slide", "subslide", "-", "notes"}
     opened = [
-        cell.source.partition("\n")[0]
-        for cell in deck
-        if cell.metadata.slideshow.slide_type == "slide"
+        cell.source.partition("\n")[0] for cell, kind in zip(cells, kinds) if kind == "slide"
     ]
-    assert opened[1:] == titles[:-1], "a slide for each section but the references"
-    said = [cell.source for cell in deck]
-    setup = True
+    prose = "\n".join(cell.source for cell in LEARNER[name].cells)
+    assert opened[1:] == re.findall(r"(?m)^## .+$", prose)[:-1]
+
+
+@each
+def test_the_slides_lose_no_word(name):
+    said = "\n".join(cell.source for cell in deck(LEARNER[name]).cells)
     for cell in LEARNER[name].cells:
-        setup = setup and not (
-            cell.cell_type == "markdown" and re.search(r"(?m)^## ", cell.source)
-        )
         if cell.cell_type == "markdown":
             for paragraph in re.split(r"\n\s*\n", cell.source):
-                if not editions.FORMULA.search(re.sub(r"`[^`]*`", "", paragraph)):
-                    assert all(
-                        any(line in text for text in said) for line in paragraph.splitlines()
-                    ), paragraph
-        elif not setup and not editions.CHECK.fullmatch(cell.source.strip()):
-            code = next(
-                k
-                for k, text in enumerate(said)
-                if cell.source == text or f"\n{cell.source}\n" in text
-            )
-            for figure in editions.figures(cell):
-                assert next(k for k, text in enumerate(said) if figure in text) < code
+                has_formula = FORMULA.search(re.sub(r"`[^`]*`", "", paragraph))
+                if not has_formula:
+                    assert all(line in said for line in paragraph.splitlines()), paragraph
+
+
+@each
+def test_the_slides_show_pictures_before_the_code_that_drew_them(name):
+    cells = deck(LEARNER[name]).cells
+    lesson_began = False  # before the first section there is the setup, which is not shown
+    for cell in LEARNER[name].cells:
+        lesson_began = lesson_began or "\n## " in f"\n{cell.source}"
+        is_check = CHECK.fullmatch(cell.source.strip())
+        if lesson_began and cell.cell_type == "code" and not is_check:
+            (code, *_) = [
+                place
+                for place, shown in enumerate(cells)
+                if shown.source == cell.source or f"\n{cell.source}\n" in shown.source
+            ]
+            before = "".join(shown.source for shown in cells[:code])
+            assert all(figure in before for figure in figures(cell))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -283,7 +266,7 @@ def test_the_slides_lose_no_word_and_show_pictures_before_code(name):
 def test_on_a_projector_every_slide_fits_and_nothing_is_fetched(name, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api")
     file = tmp_path / f"{name}.slides.html"
-    file.write_text(editions.presented(editions.slides(LEARNER[name]), name), encoding="utf-8")
+    file.write_text(presented(deck(LEARNER[name]), name), encoding="utf-8")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -318,14 +301,18 @@ SIZES = """(() => {
     .map((part) => part.getBoundingClientRect());
   const letters = (part) => {
     let zoom = scale;
-    for (let node = part; node !== slide; node = node.parentElement) zoom *= +(node.style.zoom || 1);
+    for (let node = part; node !== slide; node = node.parentElement) {
+      zoom *= +(node.style.zoom || 1);
+    }
     return parseFloat(getComputedStyle(part).fontSize) * zoom;
   };
   const shown = (query) => parts.flatMap((part) => [...part.querySelectorAll(query)]);
   return {
-    bottom: Math.max(...boxes.map((box) => box.bottom)), right: Math.max(...boxes.map((box) => box.right)),
+    bottom: Math.max(...boxes.map((box) => box.bottom)),
+    right: Math.max(...boxes.map((box) => box.right)),
     text: parts.map((part) => part.innerText).join("").trim(),
-    code: Math.min(99, ...shown("pre").map(letters)), body: Math.min(99, ...shown("p, li").map(letters)),
+    code: Math.min(99, ...shown("pre").map(letters)),
+    body: Math.min(99, ...shown("p, li").map(letters)),
     figures: shown("img.figure").map((image) => image.getBoundingClientRect())
       .map((box) => (box.width * box.height) / (1280 * 720)),
   };
@@ -355,8 +342,8 @@ def nbgrader(folder: Path, *command: str) -> None:
 
 
 def released(name: str, folder: Path) -> nbformat.NotebookNode:
-    """Build one notebook's editions, let nbgrader make the assignment of it, return what students would get."""
-    editions.build(name, folder)
+    """Build a notebook's editions, let nbgrader make what students would get, return that."""
+    build({name: LEARNER[name]}, folder)
     nbgrader(folder / "nbgrader", "generate_assignment", name, "--create")
     return nbformat.read(folder / "nbgrader" / "release" / name / f"{name}.ipynb", as_version=4)
 
@@ -364,26 +351,26 @@ def released(name: str, folder: Path) -> nbformat.NotebookNode:
 def marked(
     name: str, folder: Path, submissions: dict[str, dict[str, str]]
 ) -> dict[str, dict[str, float]]:
-    """Hand in a student edition with answers put in, have nbgrader mark it; return the points of every exercise."""
+    """Hand in student editions with answers, have nbgrader mark them; return their points."""
     from nbgrader.api import Gradebook
 
-    for student, given in submissions.items():
+    for learner, given in submissions.items():
         book = nbformat.read(folder / "student" / f"{name}.ipynb", as_version=4)
         for cell in book.cells:
             cell.source = given.get(
                 cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source
             )
-        file = folder / "nbgrader" / "submitted" / student / name / f"{name}.ipynb"
+        file = folder / "nbgrader" / "submitted" / learner / name / f"{name}.ipynb"
         file.parent.mkdir(parents=True)
         nbformat.write(book, file)
     nbgrader(folder / "nbgrader", "autograde", name, "--create")
     with Gradebook(f"sqlite:///{folder / 'nbgrader' / 'gradebook.db'}") as book:
         return {
-            student: {
+            learner: {
                 grade.name: grade.auto_score
-                for grade in book.find_submission_notebook(name, name, student).grades
+                for grade in book.find_submission_notebook(name, name, learner).grades
             }
-            for student in submissions
+            for learner in submissions
         }
 
 
@@ -396,25 +383,27 @@ def plan(images, batch_size, epochs, warmup_epochs):
 
 def given(name: str, kind: str) -> dict[str, str]:
     """Return right answers, or known wrong ones, by the cell they are written into."""
+    book = LEARNER[name]
+    imports = IMPORT.search("\n".join(cell.source for cell in book.cells))[0]
     cells = {}
-    for place in answers(name).values():
-        exercise = place.exercise
-        wrong = (
-            f"from helpers.exercises import {place.module} as known\n{exercise.name} = "
-            f"known.{place.variable}"
-        )
-        source = exercise.source() if kind == "right" else f"{wrong}.misconceptions[0].answer"
+    for position, exercise in exercises_of(book).items():
+        source = exercise.source()
+        if kind == "wrong":
+            variable = CHECK.fullmatch(book.cells[position].source.strip())[1]
+            answer = f"exercises.{variable}.misconceptions[0].answer"
+            source = f"{imports}\n{exercise.name} = {answer}"
         cells[f"answer-{exercise.number}"] = source
     return cells
 
 
 def expected(name: str, right: bool) -> dict[str, float]:
-    return dict.fromkeys(answers(name), float(right))
+    names = [f"points-{exercise.number}" for exercise in exercises(name)]
+    return dict.fromkeys(names, float(right))
 
 
-def error_free(folder: Path, name: str, student: str) -> bool:
+def error_free(folder: Path, name: str, learner: str) -> bool:
     run = nbformat.read(
-        folder / "nbgrader" / "autograded" / student / name / f"{name}.ipynb", as_version=4
+        folder / "nbgrader" / "autograded" / learner / name / f"{name}.ipynb", as_version=4
     )
     return "error" not in {
         output.output_type for cell in run.cells for output in cell.get("outputs", [])
@@ -422,19 +411,18 @@ def error_free(folder: Path, name: str, student: str) -> bool:
 
 
 def test_nbgrader_releases_the_student_edition_and_marks_it(tmp_path, monkeypatch):
-    """The beginning of a notebook, up to its first exercise; a learner who wrote nothing can run all cells."""
+    """A notebook up to its first exercise; who wrote nothing can run all cells."""
     name = "09_schedules"
-    book = editions.with_cells(LEARNER[name], {})
-    book.cells = book.cells[: editions.places(book)[0].check + 1]
+    book = with_cells(LEARNER[name], {})
+    first, *_ = exercises_of(book)
+    book.cells = book.cells[: first + 1]
     monkeypatch.setitem(LEARNER, name, book)
-    # Its questions are about the whole notebook.
-    monkeypatch.setattr(editions, "DISCUSSION", tmp_path / "none.md")
-    editions.DISCUSSION.touch()
-    monkeypatch.setattr(editions, "committed", lambda only: {name: book})
+    # Its questions are about the whole notebook, and so are its minutes.
+    monkeypatch.setattr(teachers, "discussion", lambda page, name: {})
     release = released(name, tmp_path)
-    student = nbformat.read(tmp_path / "student" / f"{name}.ipynb", as_version=4)
+    edition = nbformat.read(tmp_path / "student" / f"{name}.ipynb", as_version=4)
     assert [cell.source.rstrip() for cell in release.cells] == [
-        cell.source.rstrip() for cell in student.cells
+        cell.source.rstrip() for cell in edition.cells
     ]
     submissions = {
         "right": given(name, "right"),
@@ -442,9 +430,11 @@ def test_nbgrader_releases_the_student_edition_and_marks_it(tmp_path, monkeypatc
         "untouched": {},
     }
     assert marked(name, tmp_path, submissions) == {
-        "right": {"points-1": 1.0}, "wrong": {"points-1": 0.0}, "untouched": {"points-1": 0.0}
-    }  # fmt: skip
-    assert all(error_free(tmp_path, name, student) for student in submissions)
+        "right": {"points-1": 1.0},
+        "wrong": {"points-1": 0.0},
+        "untouched": {"points-1": 0.0},
+    }
+    assert all(error_free(tmp_path, name, learner) for learner in submissions)
 
 
 @pytest.mark.long
@@ -456,4 +446,4 @@ def test_nbgrader_marks_whole_notebooks(name, tmp_path):
     submissions = {"right": given(name, "right"), "other": some}
     points = marked(name, tmp_path, submissions)
     assert points == {"right": expected(name, True), "other": expected(name, False)}
-    assert all(error_free(tmp_path, name, student) for student in submissions)
+    assert all(error_free(tmp_path, name, student) for learner in submissions)

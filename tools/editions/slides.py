@@ -8,6 +8,7 @@ code are notes for the speaker.
 from __future__ import annotations
 
 import base64
+import html
 import importlib.resources
 import io
 import re
@@ -46,19 +47,17 @@ def slides_of(step: Step) -> list[NotebookNode]:
     code = None if is_title else step.code  # that is the setup cell, which shows nothing
     drawn = figures(code) if code else []
     if drawn and not PREDICT.search(shown):
-        if heading:
-            drawn[0].metadata = slide_type("-")  # below its heading
-        cells = [slide(heading), *drawn, slide(shown)]
+        parts = [heading + drawn[0], *drawn[1:], shown]
     else:
-        cells = [slide(heading + shown), *drawn]
-    cells = [cell for cell in cells if cell.source or cell.cell_type == "code"]
+        parts = [heading + shown, *drawn]
+    cells = [slide(part) for part in parts if part]
     if step.opens and not step.heading.startswith("### "):
         cells[0].metadata = slide_type("slide")
-    text_is_last = bool(cells) and cells[-1].cell_type == "markdown"
     if spoken:
         cells.append(slide(spoken, "notes"))
     if code and not CHECK.fullmatch(code.source.strip()):
-        cells += slides_of_code(code, text_is_last)
+        ends_with_text = parts[-1] not in ["", *drawn]
+        cells += slides_of_code(code, ends_with_text)
     return cells
 
 
@@ -118,12 +117,14 @@ def is_figure(output: NotebookNode) -> bool:
     return "image/png" in output.get("data", {})
 
 
-def figures(code: NotebookNode) -> list[NotebookNode]:
-    """Return a slide of each figure that a code cell drew."""
-    drawn = filter(is_figure, code.outputs)
-    return [
-        new_code_cell(outputs=[figure], metadata=slide_type("subslide")) for figure in drawn
-    ]
+def figures(code: NotebookNode) -> list[str]:
+    """Return the figures that a code cell drew, as HTML with their alt text."""
+    found = []
+    for output in filter(is_figure, code.outputs):
+        picture = "".join(output.data["image/png"].split())
+        alt = html.escape(output.metadata["image/png"]["alt"])
+        found.append(f'<img class="figure" src="data:image/png;base64,{picture}" alt="{alt}">')
+    return found
 
 
 def slide(text: str, kind: str = "subslide") -> NotebookNode:

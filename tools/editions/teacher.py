@@ -85,7 +85,7 @@ def timings(book: NotebookNode) -> dict[str, tuple[float, float]]:
         words[section] += len(step.text.split())
         if step.code:
             words[section] += len(step.code.source.split())
-    del words["References"]
+    words.pop("References", None)
     per_word = reading / words.total()
     per_exercise = doing / max(exercises.total(), 1)
     return {
