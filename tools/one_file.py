@@ -405,7 +405,7 @@ def export(
 
 def owner_and_name(text: str) -> str:
     """Return an option's value if it is as in an address on GitHub or Kaggle."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+    if not re.fullmatch(r"([\w.-]+/[\w.-]+)?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not OWNER/NAME, as in the address there")
     return text
 

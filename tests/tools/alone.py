@@ -1,4 +1,4 @@
-"""One-file editions run where nothing else is: a Python without the course, and folders that stand for a platform's."""
+"""Run one-file editions alone: a Python without the course, folders as on a platform."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ LAYOUTS = (
     "datasets/somebody/petals",
 )
 # The drawn five among the 104: daisy, dandelion, rose, sunflower, tulip.
-FLOWER_CLASSES = (
-    48,
-    49,
-    73,
-    53,
-    102,
-)
+FLOWER_CLASSES = (48, 49, 73, 53, 102)
 
 # Comes with every start of the Python that stands for a platform's.
 PLATFORM = """
@@ -38,11 +32,14 @@ if os.environ.get("SIMULATED") == "colab":
 if os.environ.get("SIMULATED") == "kaggle":
     import socket
 
+    HERE = (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0")
+
     def no_internet(event, arguments):
-        if event == "socket.getaddrinfo" and arguments[0] not in (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0"):
+        if event == "socket.getaddrinfo" and arguments[0] not in HERE:
             raise socket.gaierror(-3, f"Temporary failure in name resolution: {arguments[0]}")
-        if event == "socket.connect" and isinstance(arguments[1], tuple) and not arguments[1][0].startswith("127."):
-            raise OSError(101, f"Network is unreachable: {arguments[1]}")
+        if event == "socket.connect" and isinstance(arguments[1], tuple):
+            if not arguments[1][0].startswith("127."):
+                raise OSError(101, f"Network is unreachable: {arguments[1]}")
 
     sys.addaudithook(no_internet)
 """
@@ -50,7 +47,8 @@ RUN_ALL = """
 import sys, nbformat
 from nbclient import NotebookClient
 book = nbformat.read(sys.argv[1], as_version=4)
-client = NotebookClient(book, timeout=None, kernel_name="python3", resources={"metadata": {"path": "."}})
+here = {"metadata": {"path": "."}}
+client = NotebookClient(book, timeout=None, kernel_name="python3", resources=here)
 try:
     client.execute()
 finally:
@@ -59,7 +57,7 @@ finally:
 
 
 def python_without_course(folder: Path) -> Path:
-    """Make an environment with all that the running one has, except the course; return its Python."""
+    """Make an environment with all of the running one but the course; return its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     site = site_packages(python)
@@ -85,7 +83,7 @@ def site_packages(python: Path) -> Path:
 
 
 def prepared(python: Path) -> Path:
-    """Let an environment stand for a platform's, check that it has no course, and return its Python."""
+    """Let an environment without the course stand for a platform's; return its Python."""
     site = site_packages(python)
     (site / "simulated_platform.py").write_text(PLATFORM)
     (site / "simulated_platform.pth").write_text("import simulated_platform\n")
@@ -105,7 +103,7 @@ def prepared(python: Path) -> Path:
 
 
 def kaggle_files(folder: Path, listed: bool = False) -> None:
-    """Write the drawn flowers as the competition has its own: five of 104 classes that are listed nowhere.
+    """Write the drawn flowers as the competition has its own: five of 104 classes.
 
     With `listed`, a ``classes.json`` beside them says that there are only these five: the
     lessons before the capstone save, count and compare pictures of every class.
@@ -137,7 +135,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Run:
-    """A notebook that ran alone: what it printed, its executed copy, and the folder it was to write to."""
+    """A notebook that ran alone: its error, its executed copy, the folder it wrote to."""
 
     error: str
     book: nbformat.NotebookNode
@@ -159,7 +157,7 @@ def run_alone(
     layout="",
     **files: bool,
 ) -> Run:
-    """Copy an edition into an empty folder that stands for a platform's, and restart and run all of it there.
+    """Copy an edition into an empty folder, as on a platform, and run all of it there.
 
     Parameters
     ----------

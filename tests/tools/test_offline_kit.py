@@ -1,4 +1,4 @@
-"""The offline kit: what it fetches for other systems, and that it installs when no index can be reached.
+"""The offline kit: what it fetches for other systems, and that it installs offline.
 
 The kits of the default run are for a course with few requirements; the one marked `long` has
 TensorFlow in it.
@@ -42,7 +42,7 @@ OFFLINE = {
 
 
 def without_network() -> list[str]:
-    """Return the words before a command that leave it loopback and no other network, where the system can do that."""
+    """Return the words before a command that leave it no network but loopback, if possible."""
     words = [
         "unshare",
         "--map-root-user",
@@ -151,7 +151,7 @@ def install(kit: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory) -> Path:
-    """A kit for this machine of a course that requires tqdm only, with a Keras cache, and a target besides."""
+    """A kit of a course that requires tqdm only, with a Keras cache, for here and elsewhere."""
     folder = tmp_path_factory.mktemp("kit")
     (wheels := folder / "wheelhouse").mkdir()
     seen: set[str] = set()
@@ -339,11 +339,10 @@ def test_every_target_of_the_kit_is_a_python_that_the_project_supports():
 
 @pytest.mark.long
 def test_the_real_kit_installs_and_runs_a_notebook_without_a_network(tmp_path):
-    """A kit with TensorFlow for this machine: fetched, copied, installed offline, notebook 02 run. About 1.5 GB."""
-    probe = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path / "probe", "tqdm"],
-        capture_output=True, check=False,
-    )  # fmt: skip
+    """With TensorFlow: fetched, copied, installed offline, notebook 02 run. About 1.5 GB."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "tqdm"]
+    command += ["--dest", tmp_path / "probe"]
+    probe = subprocess.run(command, capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("the package index cannot be reached, and the kit is made from it")
     began = time.monotonic()
