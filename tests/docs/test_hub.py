@@ -1,4 +1,4 @@
-"""docs/hub.md and environment.yml: what repo2docker accepts, and that what the page names is there."""
+"""docs/hub.md and environment.yml: what repo2docker accepts; what the page names is there."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_repo2docker_reads_environment_yml_in_the_root():
-    """A folder named binder or .binder would hide it, and so would other files that repo2docker prefers."""
+    """A folder named binder would hide it, and so would files that repo2docker prefers."""
     for other in (
         "binder",
         ".binder",
@@ -50,7 +50,7 @@ def test_its_dependencies_are_plain():
 
 
 def test_what_pip_installs_from_the_repository_is_there():
-    """Local lines make repo2docker copy the repository before it installs; their paths start at its root."""
+    """Local lines make repo2docker copy the repository first; paths start at its root."""
     (pip,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
     local = [line.split(maxsplit=1) for line in pip]
     assert [option for option, _ in local] == ["-c", "-e"]

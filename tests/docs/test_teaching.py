@@ -1,6 +1,7 @@
 """The teachers' texts speak of notebooks, sections and figures that exist."""
 
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import jupytext
 import nbformat
 import pytest
 
+from tools.editions.lesson import steps
+from tools.editions.teacher import discussion
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = sorted((ROOT / "notebooks" / "text").glob("*.py"))
+NAMES = [text.stem for text in TEXTS]
 
 
 @cache
@@ -20,48 +25,43 @@ def headings(text: Path) -> set[str]:
     return set(re.findall(r"^###? (.+)$", prose, re.M))
 
 
-@cache
-def discussion() -> dict[str, dict[str, list[str]]]:
-    """Return the questions for the room: notebook -> section -> questions with what to listen for."""
-    found: dict = {}
-    for line in (ROOT / "docs" / "discussion.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            sections = found.setdefault(line[3:], {})
-        elif line.startswith("### "):
-            questions = sections.setdefault(line[4:], [])
-        elif line.startswith("- "):
-            questions.append(line[2:])
-        elif line.startswith("  "):
-            questions[-1] += "\n" + line[2:]
+DISCUSSION = ROOT / "docs" / "discussion.md"
+
+
+def questions(notebook: str) -> dict[str, list[str]]:
+    """Return the questions for the room, with what to listen for, by their section."""
+    found = {}
+    for section, text in discussion(DISCUSSION, notebook).items():
+        found[section] = re.split(r"(?m)^- ", text.replace("\n  ", "\n"))[1:]
     return found
 
 
 def test_every_notebook_has_questions_and_no_other():
-    names = {text.stem for text in TEXTS}
-    assert set(discussion()) == names
+    headings = re.findall(r"(?m)^## (.+)$", DISCUSSION.read_text(encoding="utf-8"))
+    assert headings == NAMES
 
 
-@pytest.mark.parametrize("notebook", discussion())
+@pytest.mark.parametrize("notebook", NAMES)
 def test_questions_stand_under_sections_that_exist_and_say_what_to_listen_for(notebook):
-    sections = discussion()[notebook]
+    sections = questions(notebook)
     assert set(sections) <= headings(ROOT / "notebooks" / "text" / f"{notebook}.py")
     assert all(sections.values()), "a section without a question"
-    questions = [question for section in sections.values() for question in section]
-    assert 3 <= len(questions) <= 6
-    for question in questions:
+    asked_in_all = [question for section in sections.values() for question in section]
+    assert 3 <= len(asked_in_all) <= 6
+    for question in asked_in_all:
         asked, _, listen = question.partition("\nListen for: ")
         assert asked.endswith("?"), question
         assert len(listen) > 40, question
 
 
-@pytest.mark.parametrize("notebook", discussion())
+@pytest.mark.parametrize("notebook", NAMES)
 def test_figures_in_questions_are_those_of_the_notebook(notebook):
     book = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4)
     outputs = [
         output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])
     ]
     shown = "\n".join([cell.source for cell in book.cells] + outputs)
-    for section in discussion()[notebook].values():
+    for section in questions(notebook).values():
         for figure in re.findall(r"\d+\.\d\d+", "\n".join(section)):
             assert re.search(rf"(?<![\d.]){re.escape(figure)}", shown), (
                 f"{figure} is in docs/discussion.md and no longer in {notebook}: change the "
@@ -92,35 +92,32 @@ def text_of(number: str) -> Path:
 
 @cache
 def words(text: Path) -> dict[str, int]:
-    """Return how many words of a notebook's text stand in each of its sections, exercises aside."""
-    found: dict[str, int] = {}
-    section, counting = "", False
-    for cell in jupytext.read(text, fmt="py:percent").cells:
-        for part in (
-            re.split(r"(?m)^(?=##)", cell.source)
-            if cell.cell_type == "markdown"
-            else [cell.source]
-        ):
-            if heading := re.match(r"(###?) (.+)", part):
-                section = heading[2] if heading[1] == "##" else section
-                counting = section not in ("Summary", "References") and not heading[
-                    2
-                ].startswith("Exercise")
-            if counting:
-                found[section] = found.get(section, 0) + len(part.split())
+    """Return how many words stand in each section of a notebook's text, exercises aside."""
+    found = Counter()
+    section = ""
+    for step in steps(jupytext.read(text, fmt="py:percent")):
+        if step.opens and step.heading.startswith("## "):
+            section = step.heading.removeprefix("## ")
+        if not step.heading.startswith("### Exercise"):
+            found[section] += len(step.text.split())
+            if step.code:
+                found[section] += len(step.code.source.split())
+    for aside in ("", "Summary", "References"):
+        del found[aside]
     return found
 
 
 def stated_minutes(text: Path, sections: list[str]) -> float:
-    """Return the minutes a notebook states for some of its sections and exercises: for reading by their length."""
-    reading, exercises = map(
-        int, re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8")).groups()
-    )
-    counts = words(text)
-    number = sum(heading.startswith("Exercise ") for heading in headings(text))
-    each = [exercises / number if name.startswith("Exercise ") else reading * counts[name] / sum(counts.values())
-            for name in sections]  # fmt: skip
-    return sum(each)
+    """Return the minutes a notebook states for some of its sections and exercises."""
+    stated = re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8"))
+    reading, doing = map(int, stated.groups())
+    per_word = reading / words(text).total()
+    per_exercise = doing / sum(name.startswith("Exercise ") for name in headings(text))
+    minutes = 0
+    for name in sections:
+        is_exercise = name.startswith("Exercise ")
+        minutes += per_exercise if is_exercise else words(text)[name] * per_word
+    return minutes
 
 
 def test_there_is_a_plan_for_an_hour_half_a_day_and_two_days():
