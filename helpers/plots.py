@@ -1,52 +1,191 @@
-"""Figures of the course: colour-blind-safe, labelled, with alt text made from the data they show.
+"""Figures of the course: colour-blind-safe, labelled, with alt text made from what they show.
 
-Each function returns a :class:`CourseFigure`. As the last line of a cell it is shown, with its
-alt text; nothing is shown twice, because no figure is registered with pyplot.
+Each function returns a :class:`CourseFigure`. As the last line of a cell it is shown, once,
+with its alt text. What ``title`` says stands above the figure and begins the alt text.
 """
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
+from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 # Okabe and Ito (2008), without the yellow, which is too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "grid.alpha": 0.25,
+}
 
 
 class CourseFigure(Figure):
-    """A matplotlib ``Figure`` that knows its alt text (``figure.alt``) and gives it to the notebook."""
+    """A matplotlib ``Figure`` that gives its alt text, ``figure.alt``, to the notebook.
 
-    alt: str = ""
+    It is not registered with pyplot, which would show it a second time.
+    """
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
         png = BytesIO()
         self.savefig(
-            png, format="png", dpi=96, bbox_inches="tight", metadata={"Software": None}
+            png,
+            format="png",
+            dpi=96,
+            bbox_inches="tight",
+            metadata={"Software": None},
         )
-        return {"image/png": b64encode(png.getvalue()).decode(), "text/plain": repr(self)}, {
-            "image/png": {"alt": self.alt}
+        data = {
+            "image/png": b64encode(png.getvalue()).decode(),
+            "text/plain": repr(self),
         }
+        metadata = {"image/png": {"alt": self.alt}}
+        return data, metadata
 
 
 def figure(
-    rows: int, columns: int, size: tuple[float, float], layout: str | None = "constrained"
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    layout: str | None = "constrained",
 ) -> tuple[CourseFigure, np.ndarray]:
-    """Return an empty figure and its axes, shape ``(rows, columns)``; ``size`` is width and height in inches."""
+    """Return an empty figure and its axes, shape (rows, columns).
+
+    ``size`` is the width and height in inches, ``layout`` as in ``matplotlib.figure.Figure``.
+    """
     fig = CourseFigure(figsize=size, layout=layout)
-    return fig, fig.subplots(rows, columns, squeeze=False)
+    with matplotlib.rc_context(STYLE):
+        axes = fig.subplots(rows, columns, squeeze=False)
+    return fig, axes
 
 
-def _clean(ax: Axes) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(alpha=0.25)
+def _finish(fig, title, *sentences):
+    """Give a figure its title and its alt text."""
+    fig.suptitle(title)
+    said = [sentence for sentence in (title, *sentences) if sentence]
+    fig.alt = ". ".join(said) + "."
+    return fig
+
+
+def image_grid(
+    images: Any,
+    titles: Sequence[str] = (),
+    columns: int = 5,
+    title: str = "",
+    size: float = 1.9,
+    boxes: Sequence[Any] = (),
+) -> CourseFigure:
+    """Draw images side by side, each under its own title. Explained in notebook 01.
+
+    Parameters
+    ----------
+    images
+        Array, tensor or list of images of one shape: (N, H, W, 3), (N, H, W, 1) or (N, H, W),
+        values in 0..255 of any dtype.
+    titles
+        None, or one for each image.
+    size
+        Inches for one image.
+    boxes
+        None, or one to outline in each image: top, left, bottom, right in pixels, bottom and
+        right just outside; ``None`` for an image without a box.
+
+    Raises
+    ------
+    ValueError
+        If the images are no batch, or the titles are not as many as the images.
+    """
+    images = np.asarray(images, "float32")
+    if images.ndim not in (3, 4) or len(images) == 0:
+        raise ValueError(
+            f"images have shape {images.shape}; give a batch, (N, H, W) or (N, H, W, channels)."
+        )
+    if len(titles) not in (0, len(images)):
+        raise ValueError(f"there are {len(images)} images and {len(titles)} titles.")
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    fig, axes = figure(rows, columns, (size * columns, (size + 0.35) * rows))
+    for ax in axes.flat:
+        ax.axis("off")
+    images = np.clip(np.round(images), 0, 255).astype("uint8")
+    for ax, image in zip(axes.flat, images):
+        # The colour map is for grey images only.
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+    for ax, text in zip(axes.flat, titles):
+        ax.set_title(text, fontsize=8)
+    named = [text.replace("\n", " ") for text in titles]
+    sentences = [f"Images, {len(images)}", *named]
+    for number, box in enumerate(boxes):
+        if box is not None:
+            where = _outline(axes.flat[number], box)
+            sentences.append(f"Image {number + 1} has a box around {where}")
+    return _finish(fig, title, *sentences)
+
+
+def _outline(ax, box):
+    """Outline a box of an image; return in words where it is."""
+    top, left, bottom, right = np.asarray(box).tolist()
+    outline = Rectangle(
+        (left - 0.5, top - 0.5),  # the middle of the first pixel is at 0
+        right - left,
+        bottom - top,
+        fill=False,
+        linewidth=2.5,
+        edgecolor=COLOURS[1],
+    )
+    ax.add_patch(outline)
+    return f"rows {top} to {bottom - 1} and columns {left} to {right - 1}"
+
+
+def lines(
+    x: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    *,
+    log: bool = False,
+    measured: Sequence[float] | None = None,
+) -> CourseFigure:
+    """Draw curves over the same x values. Explained in notebook 01.
+
+    Parameters
+    ----------
+    curves
+        Name -> y values, as many as there are x values.
+    log
+        Both axes logarithmic and the points marked: for measurements at sizes far apart.
+    measured
+        y values to compare the curves with, drawn as grey points.
+    """
+    fig, [[ax]] = figure(1, 1, (7.2, 3.2))
+    if measured is not None:
+        ax.plot(x, measured, ".", color="0.45", markersize=8, label="measured")
+    marker = "o" if log else ""
+    styles = cycle(["-", "--", "-.", ":"])  # tells apart curves that lie upon each other
+    for name, values in curves.items():
+        ax.plot(x, values, marker + next(styles), label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        ax.set(xscale="log", yscale="log")
+    elif np.all(np.mod(x, 1) == 0):
+        _mark_whole_numbers(ax)
+    if len(ax.lines) > 1:
+        ax.legend(fontsize=8)
+    return _finish(fig, title, f"{ylabel} against {xlabel}: {_curves_in_words(ax)}")
 
 
 def learning_curves(
@@ -54,7 +193,9 @@ def learning_curves(
     metrics: Sequence[str] = ("loss", "accuracy"),
     title: str = "",
 ) -> CourseFigure:
-    """Draw training (dashed) and validation (solid) curves of one or more runs. Explained in notebook 06.
+    """Draw training (dashed) and validation (solid) curves of one or more runs.
+
+    Explained in notebook 06.
 
     Parameters
     ----------
@@ -66,290 +207,263 @@ def learning_curves(
     Raises
     ------
     ValueError
-        If there is no run, or a run lacks one of the metrics.
+        If a run lacks one of the metrics.
     """
-    if not histories:
-        raise ValueError(
-            "histories is empty; give at least one run, as {'name': model.fit(...).history}."
-        )
-    fig, axes = figure(1, len(metrics), (4.2 * len(metrics) + 2, 3.4))
-    said = []
-    for ax, metric in zip(axes[0], metrics):
-        for (name, history), colour in zip(histories.items(), COLOURS):
+    fig, [axes] = figure(1, len(metrics), (4.2 * len(metrics) + 2, 3.4))
+    sentences = []
+    for ax, metric in zip(axes, metrics):
+        colours = cycle(COLOURS)
+        for name, history in histories.items():
             if metric not in history:
                 raise ValueError(f"run {name!r} has no {metric!r}; it has {sorted(history)}.")
-            for key, style, part in (
-                (metric, "--", "training"),
-                (f"val_{metric}", "-", "validation"),
-            ):
-                if key in history:
-                    values = history[key]
-                    epochs = range(1, len(values) + 1)
-                    ax.plot(
-                        epochs, values, style, color=colour, label=f"{name}, {part}", marker="."
-                    )
-                    said.append(
-                        f"{name} {part} {metric} {values[0]:.2f} to {values[-1]:.2f} in "
-                        f"{len(values)} epochs"
-                    )
+            colour = next(colours)
+            _draw_epochs(ax, history[metric], ".--", colour, f"{name}, training")
+            if f"val_{metric}" in history:
+                validation = history[f"val_{metric}"]
+                _draw_epochs(ax, validation, ".-", colour, f"{name}, validation")
         ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        _clean(ax)
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-    fig.suptitle(title)
-    fig.alt = f"Learning curves. {title}. " + "; ".join(said) + "."
-    return fig
+        _mark_whole_numbers(ax)
+        sentences.append(f"{metric} against epoch: {_curves_in_words(ax)}")
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside right center", fontsize=8)
+    return _finish(fig, title, *sentences)
 
 
-def confusion_matrix(
-    matrix: np.ndarray, class_names: Sequence[str], title: str = ""
+def callback_events(
+    values: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[int]]],
+    ylabel: str,
+    title: str = "",
 ) -> CourseFigure:
+    """Draw a metric epoch by epoch, and in each panel when callbacks acted on it.
+
+    Explained in notebook 05.
+
+    Parameters
+    ----------
+    values
+        The metric after each epoch, as if nobody had stopped the run.
+    panels
+        Panel title -> event -> the epochs (from 1) it happened in. The curve turns grey after
+        an event named ``"stop"``.
+    """
+    fig, [axes] = figure(1, len(panels), (3.6 * len(panels), 3.2))
+    after_epoch = dict(enumerate(values, start=1))
+    sentences = []
+    for ax, (name, events) in zip(axes, panels.items()):
+        end = max(events.get("stop", []), default=len(values))
+        if end < len(values):
+            _draw_epochs(ax, values, ".-", "0.75", "without the stop")
+        _draw_epochs(ax, values[:end], ".-", "black", ylabel)
+        sentences.append(f"{name}: {_curves_in_words(ax)}")
+        markers = cycle("vsDo")
+        for event, epochs in events.items():
+            ax.plot(
+                epochs,
+                [after_epoch[epoch] for epoch in epochs],
+                next(markers),
+                fillstyle="none",
+                markersize=10,
+                markeredgewidth=2,
+                label=event,
+            )
+            sentences.append(f"{event} in epochs {list(epochs) or 'none'}")
+        ax.set(xlabel="epoch", ylabel=ylabel)
+        ax.set_title(name, fontsize=10)
+        _mark_whole_numbers(ax)
+    axes[0].legend(fontsize=8)
+    return _finish(fig, title, *sentences)
+
+
+def _draw_epochs(ax, values, style, colour, label):
+    epochs = range(1, len(values) + 1)
+    ax.plot(epochs, values, style, color=colour, label=label)
+
+
+def _mark_whole_numbers(ax):
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _curves_in_words(ax):
+    curves = []
+    for line in ax.lines:
+        y = line.get_ydata()
+        curves.append(
+            f"{line.get_label()} from {y[0]:.3g} to {y[-1]:.3g}, "
+            f"lowest {min(y):.3g}, highest {max(y):.3g}"
+        )
+    return "; ".join(curves)
+
+
+def timeline(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], title: str = ""
+) -> CourseFigure:
+    """Draw who was busy when, so that waiting shows as gaps. Explained in notebook 06.
+
+    Parameters
+    ----------
+    panels
+        Panel title -> who -> (start, end) of each piece of work, in seconds on any clock. The
+        pieces are numbered in the order given. Every panel begins at its own earliest start;
+        all have one scale.
+    """
+    fig, axes = figure(len(panels), 1, (8.4, 1.5 * len(panels) + 0.7))
+    sentences = []
+    longest = 0
+    for ax, (name, work) in zip(axes.flat, panels.items()):
+        times = np.concatenate(list(work.values()))
+        duration = 1000 * np.ptp(times)
+        longest = max(longest, duration)
+        colours = cycle(COLOURS)
+        for who, spans in work.items():
+            starts, ends = 1000 * (np.transpose(spans) - times.min())
+            bars = ax.barh(
+                [who] * len(spans),
+                ends - starts,
+                height=0.75,
+                left=starts,
+                color=next(colours),
+                edgecolor="white",
+            )
+            numbers = range(1, len(spans) + 1)
+            ax.bar_label(bars, numbers, label_type="center", color="white", fontsize=8)
+            busy = np.sum(ends - starts)
+            sentences.append(
+                f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
+            )
+        ax.set_title(f"{name}: {duration:.0f} ms", loc="left", fontsize=10)
+        ax.invert_yaxis()
+    for ax in axes.flat:
+        ax.set(xlim=(0, 1.02 * longest), xlabel="milliseconds")
+        ax.label_outer()
+    return _finish(fig, title, *sentences)
+
+
+def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFigure:
     """Draw a confusion matrix, true classes down, predictions across. Explained in notebook 02.
 
     Parameters
     ----------
     matrix
-        Counts, shape ``(K, K)``; row = true class. Cells are coloured by the share of their
-        row. Counts are written into the cells while they fit (up to 15 classes).
+        Counts, shape (K, K); row = true class. Cells are coloured by the share of their row.
+        Counts are written into the cells while they fit (up to 15 classes).
     """
     matrix = np.asarray(matrix)
-    k = len(class_names)
-    if matrix.shape != (k, k):
-        raise ValueError(
-            f"the matrix has shape {matrix.shape}; {k} class names need ({k}, {k})."
-        )
-    totals = matrix.sum(axis=1, keepdims=True)
-    share = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
-    side = float(np.clip(0.6 * k + 1.5, 4.0, 12.0))
-    fig, axes = figure(1, 1, (side, side))
-    ax = axes[0][0]
+    k = len(matrix)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(0.6 * k + 1.5, 12)
+    fig, [[ax]] = figure(1, 1, (side, side))
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    font = 9 if k <= 15 else 5
-    ax.set_xticks(
-        range(k),
-        class_names,
-        rotation=45 if k <= 15 else 90,
-        ha="right" if k <= 15 else "center",
-        fontsize=font,
-    )
-    ax.set_yticks(range(k), class_names, fontsize=font)
-    if k <= 15:
+    ax.grid(False)
+    ax.set_xticks(range(k), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(k), class_names)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    if k > 15:
+        ax.tick_params(labelsize=5)
+    else:
         for (row, column), count in np.ndenumerate(matrix):
-            ax.text(
-                column,
-                row,
-                f"{count:d}",
-                ha="center",
-                va="center",
-                color="white" if share[row, column] > 0.5 else "black",
-            )
-    right = int(np.trace(matrix))
-    ax.set(
-        xlabel="predicted class",
-        ylabel="true class",
-        title=title or f"{right} of {int(matrix.sum())} right",
-    )
-    wrong = matrix - np.diag(np.diag(matrix))
-    row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    fig.alt = f"Confusion matrix of {k} classes: {right} of {int(matrix.sum())} right." + (
-        f" Most frequent mistake: {class_names[row]} taken for {class_names[column]}, "
-        f"{wrong[row, column]} times."
-        if wrong.any()
-        else ""
-    )
-    return fig
-
-
-def image_grid(
-    images: Any,
-    titles: Sequence[str] = (),
-    columns: int = 5,
-    title: str = "",
-    size: float = 1.9,
-) -> CourseFigure:
-    """Draw images side by side, each under its own title.
-
-    Parameters
-    ----------
-    images
-        Array or tensor, shape ``(N, H, W, 3)`` or ``(N, H, W)`` or ``(N, H, W, 1)``, values in
-        0..255 of any dtype.
-    titles
-        None, or one for each image.
-    size
-        Inches for one image.
-    """
-    images = np.asarray(images)
-    if images.ndim not in (3, 4) or not len(images):
-        raise ValueError(
-            f"images have shape {images.shape}; give a batch, (N, H, W) or (N, H, W, channels)."
+            colour = "white" if share[row, column] > 0.5 else "black"
+            ax.text(column, row, count, color=colour, ha="center", va="center")
+    right = f"{np.trace(matrix)} of {matrix.sum()} right"
+    sentences = [f"Confusion matrix of {k} classes"]
+    wrong = matrix * (1 - np.eye(k, dtype=int))
+    if wrong.any():
+        row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+        sentences.append(
+            f"Most frequent mistake: {class_names[row]} taken for {class_names[column]}, "
+            f"{wrong.max()} times"
         )
-    if len(titles) not in (0, len(images)):
-        raise ValueError(f"there are {len(images)} images and {len(titles)} titles.")
-    images = np.clip(np.round(np.asarray(images, "float32")), 0, 255).astype("uint8")
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    lines = max((t.count("\n") + 1 for t in titles), default=0)
-    fig, axes = figure(
-        rows, columns, (size * columns, (size + 0.2 * lines) * rows + 0.3 * bool(title))
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    for number, (ax, image) in enumerate(zip(axes.flat, images)):
-        ax.imshow(
-            image.squeeze(),
-            cmap="gray" if image.squeeze().ndim == 2 else None,
-            vmin=0,
-            vmax=255,
-        )
-        if titles:
-            ax.set_title(titles[number], fontsize=8)
-    fig.suptitle(title)
-    named = ": " + "; ".join(t.replace("\n", " ") for t in titles) if titles else ""
-    fig.alt = f"{title + '. ' if title else ''}{len(images)} images{named}."
-    return fig
-
-
-def lines(
-    x: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    xlabel: str,
-    ylabel: str,
-    title: str = "",
-    *,
-    log: bool = False,
-) -> CourseFigure:
-    """Draw one or more curves over the same x values, with their ranges in the alt text.
-
-    With ``log``, both axes are logarithmic and the points are marked: for measurements at sizes
-    far apart.
-    """
-    fig, axes = figure(1, 1, (7.2, 3.2))
-    ax = axes[0][0]
-    said = []
-    for (name, values), colour in zip(curves.items(), COLOURS):
-        ax.plot(x, values, color=colour, label=name, marker="o" if log else "")
-        said.append(
-            f"{name} from {values[0]:.3g} to {values[-1]:.3g}, highest {max(values):.3g}"
-        )
-    if log:
-        ax.set(xscale="log", yscale="log")
-    elif all(float(value).is_integer() for value in x):  # epochs, steps
-        ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    _clean(ax)
-    if len(curves) > 1:
-        ax.legend(fontsize=8)
-    fig.alt = f"{title}. {ylabel} against {xlabel}: " + "; ".join(said) + "."
-    return fig
+    return _finish(fig, right, *sentences)
 
 
 def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
-    """Draw tensors as blocks of cells, one cell for each value, darker for larger values. Explained in notebook 01.
+    """Draw tensors as blocks of cells, one for each value, darker for larger values.
+
+    Explained in notebook 01.
 
     Parameters
     ----------
     tensors
-        Name -> array, tensor or ``tf.RaggedTensor`` of rank 0 to 3, any numeric dtype, at most
-        12 cells high or wide. A third axis is drawn as sheets, the first sheet in front.
+        Name -> array, tensor or ``tf.RaggedTensor`` of rank 0 to 3, any numeric dtype, 1 to 12
+        cells along an axis. Tables that are stacked along a first axis are drawn below one
+        another.
 
     Raises
     ------
     ValueError
-        For no tensor, or one that is empty, of a higher rank or too large to be read.
+        For a tensor that is empty, of a higher rank or too large to be read.
     """
-    if not tensors:
-        raise ValueError("tensors is empty; give at least one, as {'name': tensor}.")
-    stacks = {name: _sheets(name, tensor) for name, tensor in tensors.items()}
-    values = [value for sheets in stacks.values() for *_, value in _cells(sheets)]
-    low, span = min(values), (max(values) - min(values)) or 1
-    # Sheet k lies 0.7 cells behind sheet k - 1, up and to the right.
-    depths = [0.7 * (len(sheets) - 1) for sheets in stacks.values()]
-    widths = [
-        max(map(len, sheets[0])) + depth for sheets, depth in zip(stacks.values(), depths)
-    ]
-    heights = [len(sheets[0]) + depth for sheets, depth in zip(stacks.values(), depths)]
-    room = [max(width, 3.5) for width in widths]  # the name above needs some
-    fig = CourseFigure(
-        figsize=(0.55 * sum(room) + 0.4, 0.5 * max(heights) + 1.1), layout="constrained"
-    )
-    axes = fig.subplots(1, len(stacks), squeeze=False, gridspec_kw={"width_ratios": room})[0]
-    said = []
-    for number, (ax, (name, sheets)) in enumerate(zip(axes, stacks.items())):
-        for back, line, column, value in _cells(sheets):
-            share = (value - low) / span
-            x, y = column + 0.7 * back, 0.7 * back - line
-            colour, ink = (
-                matplotlib.colormaps["Blues"](0.05 + 0.8 * share),
-                "white" if share > 0.6 else "black",
-            )
-            ax.add_patch(
-                Rectangle(
-                    (x, y), 1, -1, facecolor=colour, edgecolor="black", lw=0.8, zorder=-2 * back
-                )
-            )
-            ax.text(
-                x + 0.5,
-                y - 0.5,
-                _short(value),
-                ha="center",
-                va="center",
-                fontsize=9,
-                color=ink,
-                zorder=1 - 2 * back,
-            )
+    blocks = {name: _block_rows(name, tensor) for name, tensor in tensors.items()}
+    values = np.concatenate([row for rows in blocks.values() for row in rows])
+    shade = matplotlib.colors.Normalize(values.min(), values.max())
+    fig, [[ax]] = figure(1, 1, (1, 1))
+    ax.axis("off")
+    ax.set_aspect("equal")
+    left = 0
+    sentences = []
+    for name, rows in blocks.items():
         shape = str(tuple(tensors[name].shape)).replace("None", "ragged")
-        dtype = getattr(tensors[name].dtype, "name", str(tensors[name].dtype))
-        side = (room[number] - widths[number]) / 2 + 0.1
-        ax.set(
-            xlim=(-side, widths[number] + side),
-            ylim=(-len(sheets[0]) - 0.1, depths[number] + 0.1),
+        kind = f"{shape} {tensors[name].dtype.name}"
+        width = max(len(row) for row in rows)
+        room = max(width, 3.5)  # a short block's name needs some
+        middle = left + room / 2
+        ax.text(middle, -0.2, f"{name}\n{kind}", fontsize=9, ha="center")
+        said = _draw_rows(ax, rows, middle - width / 2, shade)
+        sentences.append(f"{name}, {kind}: {said}")
+        left += room + 0.5
+    lowest = max(len(rows) for rows in blocks.values())
+    ax.set(xlim=(-0.1, left - 0.4), ylim=(lowest + 0.1, -1.2))
+    fig.set_size_inches(0.55 * left, 0.55 * (lowest + 1.9))
+    return _finish(fig, title, "Tensors as blocks", *sentences)
+
+
+def _block_rows(name, tensor):
+    """Return a tensor's values as rows, with an empty row between two tables."""
+    ragged = hasattr(tensor, "to_list")
+    tables = tensor.to_list() if ragged else np.asarray(tensor).tolist()
+    rank = len(tensor.shape)
+    for _ in range(3 - rank):
+        tables = [tables]
+    rows = []
+    if rank <= 3:
+        for table in tables:
+            rows += [*table, []]
+        rows.pop()
+    if not any(rows) or len(rows) > 12 or max(len(row) for row in rows) > 12:
+        raise ValueError(
+            f"{name!r} has shape {tuple(tensor.shape)}; rank 0 to 3 and 1 to 12 cells down and "
+            "across can be drawn: take a slice of it."
         )
-        ax.set_aspect("equal", anchor="N")
-        ax.set_title(f"{name}\n{shape} {dtype}", fontsize=9)
-        ax.axis("off")
-        text = " / ".join(" ".join(map(_short, row)) for rows in sheets for row in rows)
-        said.append(f"{name}, shape {shape}, {dtype}: {text}")
-    fig.suptitle(title)
-    fig.alt = f"{title + '. ' if title else ''}Tensors as blocks. " + "; ".join(said) + "."
-    return fig
+    return rows
 
 
-def _cells(sheets: list[list[list[float]]]) -> list[tuple[int, int, int, float]]:
-    """Return (sheet, row, column, value) of every cell, the hindmost sheet first."""
-    return [
-        (back, line, column, value)
-        for back, rows in reversed(list(enumerate(sheets)))
-        for line, row in enumerate(rows)
-        for column, value in enumerate(row)
-    ]
+def _draw_rows(ax, rows, left, shade):
+    """Draw each value in a cell; return the values as text."""
+    said = []
+    for number, row in enumerate(rows):
+        cells = ax.bar(
+            left + 0.5 + np.arange(len(row)),
+            height=1,
+            width=1,
+            bottom=number,
+            color=matplotlib.colormaps["Blues"](0.05 + 0.5 * shade(row)),
+            edgecolor="black",
+        )
+        texts = [_short(value) for value in row]
+        ax.bar_label(cells, texts, label_type="center", fontsize=9)
+        if texts:
+            said.append(" ".join(texts))
+    return " / ".join(said)
 
 
-def _short(value: float) -> str:
+def _short(value):
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _sheets(name: str, tensor: Any) -> list[list[list[float]]]:
-    """Return a tensor's values as sheets of rows, whatever its rank up to 3."""
-    rank = len(tensor.shape)
-    values = tensor.to_list() if hasattr(tensor, "to_list") else np.asarray(tensor).tolist()
-    if rank > 3:
-        raise ValueError(
-            f"{name!r} has rank {rank}; up to rank 3 can be drawn: take one index of it."
-        )
-    for _ in range(3 - rank):
-        values = [values]
-    longest = max((max(len(rows), *map(len, rows)) for rows in values if rows), default=0)
-    if longest > 12 or len(values) > 12 or not any(row for rows in values for row in rows):
-        raise ValueError(
-            f"{name!r} has shape {tuple(tensor.shape)}; 1 to 12 cells along an axis can be "
-            "read: slice it."
-        )
-    return values
-
-
 def model_graph(model: Any, title: str = "") -> CourseFigure:
-    """Draw a model as boxes and arrows: layer, output shape, parameters. Explained in notebook 02.
+    """Draw a model as boxes and arrows: layer, output shape, parameters.
+
+    Explained in notebook 02.
 
     Parameters
     ----------
@@ -359,299 +473,108 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
     Raises
     ------
     ValueError
-        For a model that is not built yet, or has a layer that is called more than once.
+        For a model that is not built yet, calls a layer more than once, or holds another model.
     """
-    try:
-        made = {id(tensor): f"input {tensor.name}" for tensor in model.inputs}
-        shapes = {f"input {tensor.name}": tensor.shape for tensor in model.inputs}
-        layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
-        made.update({id(layer.output): layer.name for layer in layers})
-        sources = {
-            layer.name: [made[id(tensor)] for tensor in _tensors(layer.input)]
-            for layer in layers
-        }
-        shapes.update({layer.name: layer.output.shape for layer in layers})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{model.name} is not built, or calls a layer more than once; neither can be drawn."
-        ) from error
-    depth = {name: 0 for name in shapes if name not in sources}
-    while len(depth) < len(shapes):  # a layer is placed once all that it needs is placed
-        for name, needs in sources.items():
-            if name not in depth and all(need in depth for need in needs):
-                depth[name] = 1 + max(depth[need] for need in needs)
-    # An input stands where its first reader stands, so that arrows need not cross.
-    readers = list(sources.values())
-    reader = {
-        name: next((i for i, needs in enumerate(readers) if name in needs), 0)
-        for name in shapes
-        if not depth[name]
-    }
-    order = sorted(shapes, key=lambda name: reader.get(name, -1))
-    columns = [
-        [name for name in order if depth[name] == step]
-        for step in range(max(depth.values()) + 1)
-    ]
-    place = {
-        name: (step, (len(column) - 1) / 2 - row)
-        for step, column in enumerate(columns)
-        for row, name in enumerate(column)
-    }
-    fig, axes = figure(1, 1, (1.7 * len(columns) + 0.3, 1.1 * max(map(len, columns)) + 0.4))
-    ax = axes[0][0]
-    kinds = {
-        layer.name: f"{type(layer).__name__}\n{layer.count_params():,} parameters"
-        for layer in layers
-    }
-    for name, (x, y) in place.items():
-        colour = COLOURS[4] if name in sources else COLOURS[5]
-        ax.add_patch(
-            Rectangle(
-                (x - 0.4, y - 0.36), 0.8, 0.72, facecolor=colour, edgecolor="black", alpha=0.35
-            )
-        )
-        text = "\n".join(
-            [
-                name,
-                str(tuple(shapes[name])).replace("None", "batch"),
-                *([kinds[name]] if name in kinds else []),
-            ]
-        )
-        ax.text(x, y, text, ha="center", va="center", fontsize=7.5)
-        for need in sources.get(name, []):
-            start, end = (place[need][0] + 0.4, place[need][1]), (x - 0.4, y)
-            ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "->", "lw": 1.3})
-    ax.set(
-        xlim=(-0.5, len(columns) - 0.5),
-        ylim=(-max(map(len, columns)) / 2, max(map(len, columns)) / 2),
-    )
+    texts, sources = _read_layers(model)
+    column, steps = _columns(sources)
+    height = _heights(column, steps)
+    columns = max(column.values()) + 1
+    rows = 1 + 2 * max(height.values())
+    longest = max(len(line) for text in texts.values() for line in text.split("\n"))
+    fig, [[ax]] = figure(1, 1, (columns * max(1.7, 0.09 * longest), 1.1 * rows + 0.4))
     ax.axis("off")
-    fig.suptitle(title, fontsize=11)
-    arrows = "; ".join(f"{' and '.join(needs)} to {name}" for name, needs in sources.items())
-    fig.alt = (
-        f"{title + '. ' if title else ''}Graph of {model.name}, {model.count_params():,} "
-        f"parameters: {arrows}."
-    )
-    return fig
-
-
-def _tensors(inputs: Any) -> list[Any]:
-    return (
-        list(inputs.values())
-        if isinstance(inputs, dict)
-        else list(inputs)
-        if isinstance(inputs, (list, tuple))
-        else [inputs]
-    )
-
-
-def watched(
-    values: Sequence[float],
-    panels: Mapping[str, Mapping[str, Sequence[int]]],
-    ylabel: str,
-    title: str = "",
-) -> CourseFigure:
-    """Draw a watched value epoch by epoch, and in each panel what callbacks did about it. Explained in notebook 05.
-
-    Parameters
-    ----------
-    values
-        The value after each epoch, as if nobody had stopped the run.
-    panels
-        Panel title -> event -> the epochs (from 1) it happened in. The curve turns grey after
-        the last epoch of an event named ``"stop"``.
-
-    Raises
-    ------
-    ValueError
-        For no panel, or an event outside the epochs there are.
-    """
-    if not panels:
-        raise ValueError(
-            "panels is empty; give at least one, as {'title': {'event': [epochs]}}."
-        )
-    fig, axes = figure(1, len(panels), (3.6 * len(panels), 3.2))
-    epochs = np.arange(1, len(values) + 1)
-    said = []
-    for ax, (name, events) in zip(axes[0], panels.items()):
-        end = max(events.get("stop", []), default=len(values))
-        ax.plot(epochs, values, color="0.75", marker=".")
-        ax.plot(epochs[:end], values[:end], color="black", marker=".", label=ylabel)
-        for (event, when), colour, marker in zip(events.items(), COLOURS, "vsDo^P*"):
-            if any(not 1 <= epoch <= len(values) for epoch in when):
-                raise ValueError(
-                    f"{event!r} happens in {list(when)}; the epochs are 1 to {len(values)}."
-                )
-            heights = [values[epoch - 1] for epoch in when]
-            ax.plot(
-                when,
-                heights,
-                marker,
+    ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows / 2, -rows / 2))
+    for end, starts in steps.items():
+        x, y = column[end], height[end]
+        if end in texts:
+            colour = COLOURS[4] if starts else COLOURS[5]
+            box = ax.bar(
+                x,
+                height=0.72,
+                width=0.8,
+                bottom=y - 0.36,
                 color=colour,
-                markersize=10,
-                linestyle="none",
-                label=event,
-                fillstyle="none",
-                mew=2,
+                edgecolor="black",
+                alpha=0.35,
             )
-            said.append(
-                f"{name}: {event} in epoch {', '.join(map(str, when)) if len(when) else 'none'}"
+            ax.bar_label(box, [texts[end]], label_type="center", fontsize=7.5)
+        else:
+            ax.hlines(y, x - 0.4, x + 0.4, "black", linewidth=1)
+        for start in starts:
+            ax.annotate(
+                "",
+                xytext=(column[start] + 0.4, height[start]),
+                xy=(x - 0.4, y),
+                arrowprops={
+                    "arrowstyle": "->" if end in texts else "-",
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
             )
-        ax.set(xlabel="epoch", ylabel=ylabel, title=name)
-        ax.title.set_fontsize(10)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        _clean(ax)
-    axes[0][0].legend(fontsize=8)
-    fig.suptitle(title)
-    fig.alt = (
-        f"{title}. {ylabel} over {len(values)} epochs, from {values[0]:.3g} to "
-        f"{values[-1]:.3g}. " + "; ".join(said) + "."
+    arrows = [f"{' and '.join(read)} to {name}" for name, read in sources.items() if read]
+    return _finish(
+        fig,
+        title,
+        f"Graph of {model.name}, {model.count_params():,} parameters: {'; '.join(arrows)}",
     )
-    return fig
 
 
-def timeline(
-    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], title: str = ""
-) -> CourseFigure:
-    """Draw who was busy when, from recorded times, so that waiting shows as gaps. Explained in notebook 06.
+def _read_layers(model):
+    """Return, for each layer, the text of its box and the names of the layers it reads."""
+    import keras
 
-    Parameters
-    ----------
-    panels
-        Panel title -> who -> (start, end) of each piece of work, in seconds on any clock. The
-        pieces are numbered in the order given. Every panel begins at its own earliest start;
-        all have one scale.
-
-    Raises
-    ------
-    ValueError
-        For no panel, a panel without work, or work that ends before it starts.
-    """
-    pieces = {
-        name: [span for spans in rows.values() for span in spans]
-        for name, rows in panels.items()
-    }
-    if (
-        not all(pieces.values())
-        or not pieces
-        or any(end < start for spans in pieces.values() for start, end in spans)
-    ):
+    texts, sources, maker = {}, {}, {}
+    try:
+        # A Sequential model hides its input layer, a Functional one shows it.
+        for layer in keras.Model(model.inputs, model.outputs).layers:
+            shape = str(tuple(layer.output.shape)).replace("None", "batch", 1)
+            lines = [layer.name, shape, type(layer).__name__]
+            if layer.count_params():
+                lines.append(f"{layer.count_params():,} parameters")
+            texts[layer.name] = "\n".join(lines)
+            inputs = keras.tree.flatten(layer.input)
+            sources[layer.name] = [maker[id(tensor)] for tensor in inputs]
+            maker[id(layer.output)] = layer.name
+    except (AttributeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"panels is {panels!r}; give {{'title': {{'who': [(start, end), ...]}}}} with "
-            "end >= start."
-        )
-    begins = {name: min(start for start, _ in spans) for name, spans in pieces.items()}
-    takes = {
-        name: max(end for _, end in spans) - begins[name] for name, spans in pieces.items()
-    }
-    fig, axes = figure(
-        len(panels), 1, (8.4, 0.7 + sum(0.6 + 0.42 * len(rows) for rows in panels.values()))
-    )
-    said = []
-    for ax, (name, rows) in zip(axes[:, 0], panels.items()):
-        for place, ((who, spans), colour) in enumerate(zip(rows.items(), COLOURS)):
-            for number, (start, end) in enumerate(spans, start=1):
-                left, width = 1000 * (start - begins[name]), 1000 * (end - start)
-                ax.barh(place, width, 0.75, left, color=colour, edgecolor="white")
-                ax.text(
-                    left + width / 2,
-                    place,
-                    str(number),
-                    color="white",
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                )
-            busy = sum(end - start for start, end in spans)
-            said.append(
-                f"{name}: {who} {len(spans)} times, busy {busy:.2f} of {takes[name]:.2f} s"
-            )
-        ax.set(xlim=(0, 1020 * max(takes.values())), ylim=(len(rows) - 0.5, -0.5))
-        ax.set_yticks(range(len(rows)), list(rows))
-        ax.set_title(f"{name}: {takes[name]:.2f} s", loc="left", fontsize=10)
-        ax.set_axisbelow(True)
-        _clean(ax)
-    axes[-1][0].set_xlabel("milliseconds")
-    fig.suptitle(title)
-    fig.alt = f"Timeline. {title}. " + "; ".join(said) + "."
-    return fig
+            f"{model.name} is not built, calls a layer more than once or holds another model; "
+            "none of these can be drawn."
+        ) from error
+    return texts, sources
 
 
-def boxed_images(
-    images: Sequence[Any],
-    titles: Sequence[str],
-    boxes: Sequence[Any],
-    title: str = "",
-    size: float = 2.6,
-) -> CourseFigure:
-    """Draw images in a row, each with its box outlined. Explained in notebook 08.
+def _columns(sources):
+    """Return the column of each node of the graph, and the nodes before it that lead there.
 
-    Parameters
-    ----------
-    images
-        Images of one shape, (H, W, 3), values in 0..255.
-    titles
-        One for each image.
-    boxes
-        One for each image: top, left, bottom, right in pixels, bottom and right just outside;
-        ``None`` for no box.
-    title
-        Above them all.
-    size
-        Inches for one image.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many titles and boxes as images.
+    A layer stands right of all that it reads. A connection that skips columns gets a node of
+    its own in each of them, so that it crosses no box (Sugiyama, Tagawa and Toda 1981,
+    https://doi.org/10.1109/TSMC.1981.4308636).
     """
-    if not len(images) == len(titles) == len(boxes):
-        raise ValueError(
-            f"there are {len(images)} images, {len(titles)} titles and {len(boxes)} boxes."
-        )
-    fig = image_grid(
-        np.stack([np.asarray(image) for image in images]), titles, len(images), title, size
-    )
-    said = []
-    for ax, name, box in zip(fig.axes, titles, boxes):
-        if box is not None:
-            top, left, bottom, right = (int(edge) for edge in box)
-            outline = Rectangle(
-                (left - 0.5, top - 0.5),
-                right - left,
-                bottom - top,
-                fill=False,
-                lw=2.5,
-                ec=COLOURS[1],
-            )
-            ax.add_patch(outline)
-            said.append(
-                f"In {name!r} a box spans rows {top} to {bottom} and columns {left} to {right}."
-            )
-    fig.alt = " ".join([fig.alt, *said])
-    return fig
+    column, steps = {}, {}
+    for name, reads in sources.items():  # a layer comes after all that it reads
+        column[name] = 1 + max([column[read] for read in reads], default=-1)
+        steps[name] = []
+        for read in reads:
+            last = read
+            for between in range(column[read] + 1, column[name]):
+                node = (read, name, between)
+                column[node] = between
+                steps[node] = [last]
+                last = node
+            steps[name].append(last)
+    return column, steps
 
 
-def points(
-    x: Sequence[float],
-    y: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    xlabel: str,
-    ylabel: str,
-    title: str,
-) -> CourseFigure:
-    """Draw measured points and, over the same x values, curves fitted to them. Explained in notebook 04."""
-    fig, axes = figure(1, 1, (7.2, 3.2))
-    ax = axes[0][0]
-    ax.scatter(x, y, s=18, color="0.45", label="measured")
-    said = [f"{len(x)} points, {ylabel} between {min(y):.3g} and {max(y):.3g}"]
-    for (name, values), colour, style in zip(
-        curves.items(), COLOURS, ("-", "--", ":", "-.") * 2
-    ):
-        ax.plot(x, values, style, color=colour, label=name)
-        said.append(f"{name} from {values[0]:.3g} to {values[-1]:.3g}")
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    _clean(ax)
-    ax.legend(fontsize=8)
-    fig.alt = f"{title}. {ylabel} against {xlabel}: " + "; ".join(said) + "."
-    return fig
+def _heights(column, steps):
+    """Return how far below the middle each node stands, in the order of what leads to it."""
+    height = {}
+
+    def mean_before(node):
+        return np.mean([height[start] for start in steps[node]] or [0])
+
+    for number in range(max(column.values()) + 1):
+        nodes = [node for node in column if column[node] == number]
+        nodes.sort(key=mean_before)
+        for place, node in enumerate(nodes):
+            height[node] = place - (len(nodes) - 1) / 2
+    return height

@@ -66,13 +66,13 @@ def fitted_line(loss):
 
 
 squared = fitted_line("mse")
-plots.points(
+plots.lines(
     x[:, 0],
-    y[:, 0],
     {"squared error": squared[:, 0]},
     "x",
     "y",
     "Four wrong labels move the whole line",
+    measured=y[:, 0],
 )
 
 # %% [markdown]
@@ -107,7 +107,14 @@ plots.lines(errors, per_error, "error", "loss", "Huber: a bowl near zero, a slop
 # %%
 robust = fitted_line(huber)
 both = {"squared error": squared[:, 0], "Huber": robust[:, 0], "true line": truth[:, 0]}
-plots.points(x[:, 0], y[:, 0], both, "x", "y", "Huber's loss lets the four points be wrong")
+plots.lines(
+    x[:, 0],
+    both,
+    "x",
+    "y",
+    "Huber's loss lets the four points be wrong",
+    measured=y[:, 0],
+)
 
 # %%
 samples = rng.normal(size=(2, 6, 3)).astype("float32")

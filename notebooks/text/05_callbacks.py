@@ -142,7 +142,7 @@ history = fit(model, EPOCHS, trail, best, last)
 
 best_epoch = int(np.argmin(history["val_loss"])) + 1
 panels = {"no callback stops it": {"lowest": [best_epoch]}}
-plots.watched(history["val_loss"], panels, "val_loss", "The last is not the best")
+plots.callback_events(history["val_loss"], panels, "val_loss", "The last is not the best")
 
 # %%
 saved = sorted((folder / "trail").iterdir())
@@ -396,7 +396,7 @@ pairs = [(2, 5), (5, 5), (7, 5)]
 panels = {
     f"cut after {cut}, stop after {stop}": watch(cut, stop, plateau) for cut, stop in pairs
 }
-plots.watched(
+plots.callback_events(
     plateau, panels, "val_loss", "A plateau patience as long as the stop's never acts"
 )
 

@@ -68,14 +68,15 @@ pair = tf.gather(images, [first, second])
 pasted = cutmix.paste(pair, box, partner=[1, 0])
 share = cutmix.pasted_share(box, 96, 96)
 mixed_labels = cutmix.mix_labels(tf.gather(labels, [first, second]), share, partner=[1, 0])
-plots.boxed_images(
+plots.image_grid(
     [pair[0], pair[1], pasted[0]],
     [
         f"A: {name_of(labels[first].numpy())}",
         f"B: {name_of(labels[second].numpy())}",
         name_of(mixed_labels[0].numpy()),
     ],
-    [None, box[0], box[0]],
+    boxes=[None, box[0], box[0]],
+    size=2.6,
     title="A window of B, pasted into A",
 )
 
