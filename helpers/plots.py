@@ -60,13 +60,12 @@ def figure(
     rows: int,
     columns: int,
     size: tuple[float, float],
-    layout: str | None = "constrained",
 ) -> tuple[CourseFigure, np.ndarray]:
     """Return an empty figure and its axes, shape (rows, columns).
 
-    ``size`` is the width and height in inches, ``layout`` as in ``matplotlib.figure.Figure``.
+    ``size`` is the width and height in inches.
     """
-    fig = CourseFigure(figsize=size, layout=layout)
+    fig = CourseFigure(figsize=size, layout="constrained")
     with matplotlib.rc_context(STYLE):
         axes = fig.subplots(rows, columns, squeeze=False)
     return fig, axes
@@ -123,7 +122,12 @@ def image_grid(
     images = np.clip(np.round(images), 0, 255).astype("uint8")
     for ax, image in zip(axes.flat, images):
         # The colour map is for grey images only.
-        ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+        ax.imshow(
+            image,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+        )
     for ax, text in zip(axes.flat, titles):
         ax.set_title(text, fontsize=8)
     named = [text.replace("\n", " ") for text in titles]
@@ -151,14 +155,14 @@ def _outline(ax, box):
 
 
 def lines(
-    x: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
+    x: Sequence,
+    curves: Mapping[str, Sequence],
     xlabel: str,
     ylabel: str,
     title: str = "",
     *,
     log: bool = False,
-    measured: Sequence[float] | None = None,
+    measured: Sequence | None = None,
 ) -> CourseFigure:
     """Draw curves over the same x values. Explained in notebook 01.
 
@@ -173,7 +177,14 @@ def lines(
     """
     fig, [[ax]] = figure(1, 1, (7.2, 3.2))
     if measured is not None:
-        ax.plot(x, measured, ".", color="0.45", markersize=8, label="measured")
+        ax.plot(
+            x,
+            measured,
+            ".",
+            color="0.45",
+            markersize=8,
+            label="measured",
+        )
     marker = "o" if log else ""
     styles = cycle(["-", "--", "-.", ":"])  # tells apart curves that lie upon each other
     for name, values in curves.items():
@@ -189,7 +200,7 @@ def lines(
 
 
 def learning_curves(
-    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    histories: Mapping[str, Mapping],
     metrics: Sequence[str] = ("loss", "accuracy"),
     title: str = "",
 ) -> CourseFigure:
@@ -225,13 +236,18 @@ def learning_curves(
         _mark_whole_numbers(ax)
         sentences.append(f"{metric} against epoch: {_curves_in_words(ax)}")
     handles, labels = ax.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside right center", fontsize=8)
+    fig.legend(
+        handles,
+        labels,
+        loc="outside right center",
+        fontsize=8,
+    )
     return _finish(fig, title, *sentences)
 
 
 def callback_events(
-    values: Sequence[float],
-    panels: Mapping[str, Mapping[str, Sequence[int]]],
+    values: Sequence,
+    panels: Mapping[str, Mapping],
     ylabel: str,
     title: str = "",
 ) -> CourseFigure:
@@ -295,9 +311,7 @@ def _curves_in_words(ax):
     return "; ".join(curves)
 
 
-def timeline(
-    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], title: str = ""
-) -> CourseFigure:
+def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
     """Draw who was busy when, so that waiting shows as gaps. Explained in notebook 06.
 
     Parameters
@@ -326,7 +340,13 @@ def timeline(
                 edgecolor="white",
             )
             numbers = range(1, len(spans) + 1)
-            ax.bar_label(bars, numbers, label_type="center", color="white", fontsize=8)
+            ax.bar_label(
+                bars,
+                numbers,
+                label_type="center",
+                color="white",
+                fontsize=8,
+            )
             busy = np.sum(ends - starts)
             sentences.append(
                 f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
@@ -355,7 +375,13 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
     fig, [[ax]] = figure(1, 1, (side, side))
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ax.grid(False)
-    ax.set_xticks(range(k), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xticks(
+        range(k),
+        class_names,
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+    )
     ax.set_yticks(range(k), class_names)
     ax.set(xlabel="predicted class", ylabel="true class")
     if k > 15:
@@ -363,10 +389,17 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
     else:
         for (row, column), count in np.ndenumerate(matrix):
             colour = "white" if share[row, column] > 0.5 else "black"
-            ax.text(column, row, count, color=colour, ha="center", va="center")
+            ax.text(
+                column,
+                row,
+                count,
+                color=colour,
+                ha="center",
+                va="center",
+            )
     right = f"{np.trace(matrix)} of {matrix.sum()} right"
     sentences = [f"Confusion matrix of {k} classes"]
-    wrong = matrix * (1 - np.eye(k, dtype=int))
+    wrong = matrix - np.diag(matrix.diagonal())
     if wrong.any():
         row, column = np.unravel_index(wrong.argmax(), wrong.shape)
         sentences.append(
@@ -407,7 +440,13 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
         width = max(len(row) for row in rows)
         room = max(width, 3.5)  # a short block's name needs some
         middle = left + room / 2
-        ax.text(middle, -0.2, f"{name}\n{kind}", fontsize=9, ha="center")
+        ax.text(
+            middle,
+            -0.2,
+            f"{name}\n{kind}",
+            fontsize=9,
+            ha="center",
+        )
         said = _draw_rows(ax, rows, middle - width / 2, shade)
         sentences.append(f"{name}, {kind}: {said}")
         left += room + 0.5
@@ -428,8 +467,9 @@ def _block_rows(name, tensor):
     if rank <= 3:
         for table in tables:
             rows += [*table, []]
-        rows.pop()
-    if not any(rows) or len(rows) > 12 or max(len(row) for row in rows) > 12:
+    rows = rows[:-1]
+    lengths = [len(row) for row in rows]
+    if not any(lengths) or max(len(rows), *lengths) > 12:
         raise ValueError(
             f"{name!r} has shape {tuple(tensor.shape)}; rank 0 to 3 and 1 to 12 cells down and "
             "across can be drawn: take a slice of it."
@@ -480,24 +520,19 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
     height = _heights(column, steps)
     columns = max(column.values()) + 1
     rows = 1 + 2 * max(height.values())
-    longest = max(len(line) for text in texts.values() for line in text.split("\n"))
-    fig, [[ax]] = figure(1, 1, (columns * max(1.7, 0.09 * longest), 1.1 * rows + 0.4))
+    lines = "\n".join(texts.values()).split("\n")
+    longest = max(len(line) for line in lines)
+    width = max(1.7, 0.09 * longest)  # inches of a column
+    fig, [[ax]] = figure(1, 1, (width * columns, 1.1 * rows + 0.4))
     ax.axis("off")
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows / 2, -rows / 2))
     for end, starts in steps.items():
         x, y = column[end], height[end]
+        arrow = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0}
         if end in texts:
+            arrow["arrowstyle"] = "->"
             colour = COLOURS[4] if starts else COLOURS[5]
-            box = ax.bar(
-                x,
-                height=0.72,
-                width=0.8,
-                bottom=y - 0.36,
-                color=colour,
-                edgecolor="black",
-                alpha=0.35,
-            )
-            ax.bar_label(box, [texts[end]], label_type="center", fontsize=7.5)
+            _draw_box(ax, x, y, texts[end], colour)
         else:
             ax.hlines(y, x - 0.4, x + 0.4, "black", linewidth=1)
         for start in starts:
@@ -505,17 +540,31 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
                 "",
                 xytext=(column[start] + 0.4, height[start]),
                 xy=(x - 0.4, y),
-                arrowprops={
-                    "arrowstyle": "->" if end in texts else "-",
-                    "shrinkA": 0,
-                    "shrinkB": 0,
-                },
+                arrowprops=arrow,
             )
-    arrows = [f"{' and '.join(read)} to {name}" for name, read in sources.items() if read]
-    return _finish(
-        fig,
-        title,
-        f"Graph of {model.name}, {model.count_params():,} parameters: {'; '.join(arrows)}",
+    what = f"Graph of {model.name}, {model.count_params():,} parameters"
+    arrows = []
+    for name, reads in sources.items():
+        if reads:
+            arrows.append(f"{' and '.join(reads)} to {name}")
+    return _finish(fig, title, what, *arrows)
+
+
+def _draw_box(ax, x, y, text, colour):
+    box = ax.bar(
+        x,
+        height=0.72,
+        width=0.8,
+        bottom=y - 0.36,
+        color=colour,
+        edgecolor="black",
+        alpha=0.35,
+    )
+    ax.bar_label(
+        box,
+        [text],
+        label_type="center",
+        fontsize=7.5,
     )
 
 
@@ -528,10 +577,10 @@ def _read_layers(model):
         # A Sequential model hides its input layer, a Functional one shows it.
         for layer in keras.Model(model.inputs, model.outputs).layers:
             shape = str(tuple(layer.output.shape)).replace("None", "batch", 1)
-            lines = [layer.name, shape, type(layer).__name__]
+            text = f"{layer.name}\n{shape}\n{type(layer).__name__}"
             if layer.count_params():
-                lines.append(f"{layer.count_params():,} parameters")
-            texts[layer.name] = "\n".join(lines)
+                text += f"\n{layer.count_params():,} parameters"
+            texts[layer.name] = text
             inputs = keras.tree.flatten(layer.input)
             sources[layer.name] = [maker[id(tensor)] for tensor in inputs]
             maker[id(layer.output)] = layer.name

@@ -130,7 +130,8 @@ class CutMixExplorer(Explorer):
         super().__init__(self._figure(), controls)
 
     def _figure(self):
-        fig, [axes] = plots.figure(1, 4, (10, 3), layout=None)
+        fig, [axes] = plots.figure(1, 4, (10, 3))
+        fig.set_layout_engine(None)  # it would move the axes, and take its time
         fig.subplots_adjust(left=0.01, right=0.98, top=0.82, bottom=0.16, wspace=0.12)
         self._axes = axes
         self._shown = []
@@ -150,8 +151,8 @@ class CutMixExplorer(Explorer):
         height, width = self.images.shape[1:3]
         pair = self.images[[a, b]]
         boxes = cutmix.boxes_at([lam, lam], [row, row], [column, column], height, width)
-        mixed = np.asarray(cutmix.paste(pair, boxes, [1, 0]))[0]
-        share = float(cutmix.pasted_share(boxes, height, width)[0])
+        mixed, _ = np.asarray(cutmix.paste(pair, boxes, [1, 0]))
+        share, _ = np.asarray(cutmix.pasted_share(boxes, height, width))
         top, left, bottom, right = np.asarray(boxes[0]).tolist()
 
         for shown, pixels in zip(self._shown, [*pair, mixed]):
@@ -160,21 +161,23 @@ class CutMixExplorer(Explorer):
             box.set_bounds(left - 0.5, top - 0.5, right - left, bottom - top)
         for bar, weight in zip(self._weights, [1 - share, share]):
             bar.set_width(weight)
-        label = f"{1 - share:.3f} {self.names[a]} + {share:.3f} {self.names[b]}"
-        self._axes[0].set_title(f"A: {self.names[a]}", fontsize=10)
-        self._axes[1].set_title(f"B: {self.names[b]}", fontsize=10)
-        self._axes[2].set_title(label, fontsize=10)
+        first = self.names[a]
+        second = self.names[b]
+        label = f"{1 - share:.3f} {first} + {share:.3f} {second}"
+        for ax, text in zip(self._axes, [f"A: {first}", f"B: {second}", label]):
+            ax.set_title(text, fontsize=10)
 
+        self.figure.alt = (
+            f"CutMix of {first} and {second}: rows {top} to {bottom - 1} and columns {left} to "
+            f"{right - 1} of {height} by {width} come from B. Label: {label}."
+        )
+        pixels = (bottom - top) * (right - left)
         note = (
-            f"lambda asks for {1 - lam:.3f}; pasted {(bottom - top) * (right - left)} of "
-            f"{height * width} pixels = <b>{share:.3f}</b>."
+            f"lambda asks for {1 - lam:.3f}; "
+            f"pasted {pixels} of {height * width} pixels = <b>{share:.3f}</b>."
         )
         if 1 - lam - share > 0.02:  # more than whole pixels explain
             note += " The image's edge clipped the box, so the weight is not 1 - lambda."
-        self.figure.alt = (
-            f"CutMix of {self.names[a]} and {self.names[b]}: rows {top} to {bottom - 1} and "
-            f"columns {left} to {right - 1} of {height} by {width} come from B. Label: {label}."
-        )
         return note
 
 
@@ -224,11 +227,13 @@ class ScheduleExplorer(Explorer):
         super().__init__(self._figure(), controls)
 
     def _figure(self):
-        fig, [[ax]] = plots.figure(1, 1, (8, 3.2), layout=None)
+        fig, [[ax]] = plots.figure(1, 1, (8, 3.2))
+        fig.set_layout_engine(None)
         fig.subplots_adjust(left=0.13, right=0.97, top=0.74, bottom=0.18)
         (self._curve,) = ax.plot([], [], linewidth=2)
         (self._joins,) = ax.plot([], [], "o")
         ax.set(xlabel="step", ylabel="learning rate", xlim=(0, self.steps))
+        ax.set_title(self.kind, fontsize=10)
         epochs = ax.secondary_xaxis("top", functions=(self._to_epochs, self._to_steps))
         epochs.set_xlabel("epoch")
         self._ax = ax
@@ -241,6 +246,34 @@ class ScheduleExplorer(Explorer):
         return epochs * self.steps_per_epoch
 
     def draw(self, **values: float) -> str:
+        arguments, joins = self._arguments_and_joins(values)
+        schedule = getattr(schedules, self.kind)(**arguments)
+        written = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        code = f"{self.kind}({written})"
+
+        reached = [join for join in joins if join <= self.steps]
+        marked = np.unique([*reached, self.steps])
+        steps = np.union1d(marked, np.linspace(0, self.steps, 400).astype(int))
+        rates = schedules.sample(schedule, steps)
+        marked_rates = schedules.sample(schedule, marked)
+        self._curve.set_data(steps, rates)
+        self._joins.set_data(marked, marked_rates)
+        self._ax.set_ylim(0, 1.08 * rates.max())
+
+        said = []
+        for step, rate in zip(marked, marked_rates):
+            epoch = step / self.steps_per_epoch
+            said.append(f"{rate:.4g} at step {step} (epoch {epoch:g})")
+        reading = ", ".join(said) + "."
+        if joins[-1] > self.steps:
+            reading += (
+                f" Training ends at step {self.steps}, before the join at step {joins[-1]}."
+            )
+        self.figure.alt = f"Learning rate of {code}: {reading}"
+        return f"<code>{code}</code><br>{reading}"
+
+    def _arguments_and_joins(self, values):
+        """Return the schedule's arguments and the steps at which its parts meet."""
         arguments = {}
         joins = [0]
         for name, value in values.items():
@@ -248,38 +281,10 @@ class ScheduleExplorer(Explorer):
                 arguments[name] = value * self.steps_per_epoch
                 joins.append(joins[-1] + arguments[name])
             else:
-                arguments[name] = float(f"{value:.3g}")  # as short as the code says it
+                arguments[name] = float(f"{value:.3g}")  # exactly what the code will say
         if self.kind == "RampSustainDecay":
             arguments["decay_steps"] = self.steps_per_epoch
-        schedule = getattr(schedules, self.kind)(**arguments)
-        written = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        code = f"{self.kind}({written})"
-
-        marked = np.unique([join for join in [*joins, self.steps] if join <= self.steps])
-        steps = np.union1d(marked, np.linspace(0, self.steps, 400).astype(int))
-        rates = schedules.sample(schedule, steps)
-        marked_rates = schedules.sample(schedule, marked)
-        self._curve.set_data(steps, rates)
-        self._joins.set_data(marked, marked_rates)
-        self._ax.set_ylim(0, 1.08 * rates.max())
-        self._ax.set_title(
-            f"{self.kind}: {rates[0]:.3g} to {rates.max():.3g} to {rates[-1]:.3g}",
-            fontsize=10,
-        )
-
-        warning = ""
-        if joins[-1] > self.steps:
-            warning = (
-                f" Training ends at step {self.steps}, before the join at step {joins[-1]}."
-            )
-        said = []
-        table = ""
-        for step, rate in zip(marked, marked_rates):
-            said.append(f"{rate:.3g} at step {step}")
-            epoch = step / self.steps_per_epoch
-            table += f"<tr><td>step {step}</td><td>epoch {epoch:g}</td><td>{rate:.4g}</td></tr>"
-        self.figure.alt = f"Learning rate of {code}: {', '.join(said)}.{warning}"
-        return f"<code>{code}</code>{warning}<table>{table}</table>"
+        return arguments, joins
 
 
 def _whole_slider(name, low, high, value):
