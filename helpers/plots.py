@@ -13,9 +13,10 @@ from io import BytesIO
 from itertools import cycle
 from typing import Any
 
-import matplotlib
 import numpy as np
 from cycler import cycler
+from matplotlib import colormaps, rc_context
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -66,8 +67,12 @@ def figure(
     ``size`` is the width and height in inches.
     """
     fig = CourseFigure(figsize=size, layout="constrained")
-    with matplotlib.rc_context(STYLE):
-        axes = fig.subplots(rows, columns, squeeze=False)
+    with rc_context(STYLE):
+        axes = fig.subplots(
+            rows,
+            columns,
+            squeeze=False,
+        )
     return fig, axes
 
 
@@ -116,10 +121,12 @@ def image_grid(
         raise ValueError(f"there are {len(images)} images and {len(titles)} titles.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    fig, axes = figure(rows, columns, (size * columns, (size + 0.35) * rows))
+    width = size * columns
+    height = (size + 0.35) * rows  # and a line for the title
+    fig, axes = figure(rows, columns, (width, height))
     for ax in axes.flat:
         ax.axis("off")
-    images = np.clip(np.round(images), 0, 255).astype("uint8")
+    images = np.round(images).clip(0, 255).astype("uint8")
     for ax, image in zip(axes.flat, images):
         # The colour map is for grey images only.
         ax.imshow(
@@ -188,7 +195,12 @@ def lines(
     marker = "o" if log else ""
     styles = cycle(["-", "--", "-.", ":"])  # tells apart curves that lie upon each other
     for name, values in curves.items():
-        ax.plot(x, values, marker + next(styles), label=name)
+        ax.plot(
+            x,
+            values,
+            marker + next(styles),
+            label=name,
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         ax.set(xscale="log", yscale="log")
@@ -220,7 +232,8 @@ def learning_curves(
     ValueError
         If a run lacks one of the metrics.
     """
-    fig, [axes] = figure(1, len(metrics), (4.2 * len(metrics) + 2, 3.4))
+    width = 4.2 * len(metrics) + 2  # and the legend
+    fig, [axes] = figure(1, len(metrics), (width, 3.4))
     sentences = []
     for ax, metric in zip(axes, metrics):
         colours = cycle(COLOURS)
@@ -228,10 +241,22 @@ def learning_curves(
             if metric not in history:
                 raise ValueError(f"run {name!r} has no {metric!r}; it has {sorted(history)}.")
             colour = next(colours)
-            _draw_epochs(ax, history[metric], ".--", colour, f"{name}, training")
+            _draw_epochs(
+                ax,
+                history[metric],
+                ".--",
+                colour,
+                f"{name}, training",
+            )
             if f"val_{metric}" in history:
                 validation = history[f"val_{metric}"]
-                _draw_epochs(ax, validation, ".-", colour, f"{name}, validation")
+                _draw_epochs(
+                    ax,
+                    validation,
+                    ".-",
+                    colour,
+                    f"{name}, validation",
+                )
         ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         _mark_whole_numbers(ax)
         sentences.append(f"{metric} against epoch: {_curves_in_words(ax)}")
@@ -263,7 +288,8 @@ def callback_events(
         Panel title -> event -> the epochs (from 1) it happened in. The curve turns grey after
         an event named ``"stop"``.
     """
-    fig, [axes] = figure(1, len(panels), (3.6 * len(panels), 3.2))
+    width = 3.6 * len(panels)
+    fig, [axes] = figure(1, len(panels), (width, 3.2))
     after_epoch = dict(enumerate(values, start=1))
     sentences = []
     for ax, (name, events) in zip(axes, panels.items()):
@@ -293,7 +319,13 @@ def callback_events(
 
 def _draw_epochs(ax, values, style, colour, label):
     epochs = range(1, len(values) + 1)
-    ax.plot(epochs, values, style, color=colour, label=label)
+    ax.plot(
+        epochs,
+        values,
+        style,
+        color=colour,
+        label=label,
+    )
 
 
 def _mark_whole_numbers(ax):
@@ -303,10 +335,10 @@ def _mark_whole_numbers(ax):
 def _curves_in_words(ax):
     curves = []
     for line in ax.lines:
+        label = line.get_label()
         y = line.get_ydata()
         curves.append(
-            f"{line.get_label()} from {y[0]:.3g} to {y[-1]:.3g}, "
-            f"lowest {min(y):.3g}, highest {max(y):.3g}"
+            f"{label} from {y[0]:.3g} to {y[-1]:.3g}, lowest {min(y):.3g}, highest {max(y):.3g}"
         )
     return "; ".join(curves)
 
@@ -321,7 +353,8 @@ def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
         pieces are numbered in the order given. Every panel begins at its own earliest start;
         all have one scale.
     """
-    fig, axes = figure(len(panels), 1, (8.4, 1.5 * len(panels) + 0.7))
+    height = 1.5 * len(panels) + 0.7
+    fig, axes = figure(len(panels), 1, (8.4, height))
     sentences = []
     longest = 0
     for ax, (name, work) in zip(axes.flat, panels.items()):
@@ -351,7 +384,11 @@ def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
             sentences.append(
                 f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
             )
-        ax.set_title(f"{name}: {duration:.0f} ms", loc="left", fontsize=10)
+        ax.set_title(
+            f"{name}: {duration:.0f} ms",
+            loc="left",
+            fontsize=10,
+        )
         ax.invert_yaxis()
     for ax in axes.flat:
         ax.set(xlim=(0, 1.02 * longest), xlabel="milliseconds")
@@ -370,10 +407,16 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
     """
     matrix = np.asarray(matrix)
     k = len(matrix)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    totals = matrix.sum(axis=1, keepdims=True)
+    share = matrix / np.maximum(totals, 1)
     side = min(0.6 * k + 1.5, 12)
     fig, [[ax]] = figure(1, 1, (side, side))
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(
+        share,
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+    )
     ax.grid(False)
     ax.set_xticks(
         range(k),
@@ -427,8 +470,9 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
         For a tensor that is empty, of a higher rank or too large to be read.
     """
     blocks = {name: _block_rows(name, tensor) for name, tensor in tensors.items()}
-    values = np.concatenate([row for rows in blocks.values() for row in rows])
-    shade = matplotlib.colors.Normalize(values.min(), values.max())
+    everything = [row for rows in blocks.values() for row in rows]
+    values = np.concatenate(everything)
+    shade = Normalize(values.min(), values.max())
     fig, [[ax]] = figure(1, 1, (1, 1))
     ax.axis("off")
     ax.set_aspect("equal")
@@ -436,7 +480,8 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
     sentences = []
     for name, rows in blocks.items():
         shape = str(tuple(tensors[name].shape)).replace("None", "ragged")
-        kind = f"{shape} {tensors[name].dtype.name}"
+        dtype = tensors[name].dtype
+        kind = f"{shape} {getattr(dtype, 'name', dtype)}"  # a variable of Keras has a string
         width = max(len(row) for row in rows)
         room = max(width, 3.5)  # a short block's name needs some
         middle = left + room / 2
@@ -447,11 +492,12 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
             fontsize=9,
             ha="center",
         )
-        said = _draw_rows(ax, rows, middle - width / 2, shade)
-        sentences.append(f"{name}, {kind}: {said}")
+        numbers = _draw_rows(ax, rows, middle - width / 2, shade)
+        sentences.append(f"{name}, {kind}: {numbers}")
         left += room + 0.5
     lowest = max(len(rows) for rows in blocks.values())
-    ax.set(xlim=(-0.1, left - 0.4), ylim=(lowest + 0.1, -1.2))
+    ax.set_xlim(-0.1, left - 0.4)
+    ax.set_ylim(lowest + 0.1, -1.2)  # downwards
     fig.set_size_inches(0.55 * left, 0.55 * (lowest + 1.9))
     return _finish(fig, title, "Tensors as blocks", *sentences)
 
@@ -481,23 +527,31 @@ def _draw_rows(ax, rows, left, shade):
     """Draw each value in a cell; return the values as text."""
     said = []
     for number, row in enumerate(rows):
+        colours = colormaps["Blues"](0.05 + 0.5 * shade(row))
         cells = ax.bar(
             left + 0.5 + np.arange(len(row)),
             height=1,
             width=1,
             bottom=number,
-            color=matplotlib.colormaps["Blues"](0.05 + 0.5 * shade(row)),
+            color=colours,
             edgecolor="black",
         )
         texts = [_short(value) for value in row]
-        ax.bar_label(cells, texts, label_type="center", fontsize=9)
+        ax.bar_label(
+            cells,
+            texts,
+            label_type="center",
+            fontsize=9,
+        )
         if texts:
             said.append(" ".join(texts))
     return " / ".join(said)
 
 
 def _short(value):
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
 
 
 def model_graph(model: Any, title: str = "") -> CourseFigure:
@@ -525,16 +579,24 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
     width = max(1.7, 0.09 * longest)  # inches of a column
     fig, [[ax]] = figure(1, 1, (width * columns, 1.1 * rows + 0.4))
     ax.axis("off")
-    ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows / 2, -rows / 2))
+    ax.set_xlim(-0.5, columns - 0.5)
+    ax.set_ylim(rows / 2, -rows / 2)  # downwards
     for end, starts in steps.items():
-        x, y = column[end], height[end]
+        x = column[end]
+        y = height[end]
         arrow = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0}
         if end in texts:
             arrow["arrowstyle"] = "->"
             colour = COLOURS[4] if starts else COLOURS[5]
             _draw_box(ax, x, y, texts[end], colour)
         else:
-            ax.hlines(y, x - 0.4, x + 0.4, "black", linewidth=1)
+            ax.hlines(
+                y,
+                x - 0.4,
+                x + 0.4,
+                "black",
+                linewidth=1,
+            )
         for start in starts:
             ax.annotate(
                 "",
@@ -601,7 +663,8 @@ def _columns(sources):
     """
     column, steps = {}, {}
     for name, reads in sources.items():  # a layer comes after all that it reads
-        column[name] = 1 + max([column[read] for read in reads], default=-1)
+        before = [column[read] for read in reads]
+        column[name] = 1 + max(before, default=-1)
         steps[name] = []
         for read in reads:
             last = read
@@ -619,7 +682,8 @@ def _heights(column, steps):
     height = {}
 
     def mean_before(node):
-        return np.mean([height[start] for start in steps[node]] or [0])
+        heights = [height[start] for start in steps[node]]
+        return np.mean(heights or [0])
 
     for number in range(max(column.values()) + 1):
         nodes = [node for node in column if column[node] == number]

@@ -20,10 +20,7 @@ from matplotlib.patches import Rectangle
 from helpers import cutmix, plots, schedules
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-SLIDER = {
-    "style": {"description_width": "9em"},
-    "layout": {"width": "30em"},
-}
+SLIDER = {"style": {"description_width": "9em"}, "layout": {"width": "30em"}}
 
 
 class Explorer:
@@ -47,7 +44,8 @@ class Explorer:
         self.controls = controls
         self.picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
         self.note = ipywidgets.HTML()
-        self.box = ipywidgets.VBox([*controls.values(), self.picture, self.note])
+        parts = [*controls.values(), self.picture, self.note]
+        self.box = ipywidgets.VBox(parts)
         for control in controls.values():
             control.observe(self.redraw, "value")
         self.redraw()
@@ -77,11 +75,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
-            WIDGET: {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": self.box.model_id,
-            },
+            WIDGET: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id},
             "image/png": b64encode(self.picture.value).decode(),
             "text/plain": f"<{type(self).__name__}>",
         }
@@ -110,7 +104,7 @@ class CutMixExplorer(Explorer):
     """
 
     def __init__(self, images: Any, labels: Any, class_names: Sequence[str]):
-        self.images = np.clip(images, 0, 255).astype("uint8")
+        self.images = np.asarray(images).clip(0, 255).astype("uint8")
         labels = np.asarray(labels)
         if self.images.ndim != 4 or labels.shape != self.images.shape[:1]:
             raise ValueError(
@@ -123,7 +117,13 @@ class CutMixExplorer(Explorer):
         controls = {
             "a": _whole_slider("image A", 0, count - 1, 0),
             "b": _whole_slider("image B", 0, count - 1, other_class),
-            "lam": _slider("lambda", 0.6, min=0.0, max=1.0, step=0.01),
+            "lam": _slider(
+                "lambda",
+                0.6,
+                min=0.0,
+                max=1.0,
+                step=0.01,
+            ),
             "row": _whole_slider("centre, row", 0, height - 1, height // 2),
             "column": _whole_slider("centre, column", 0, width - 1, width // 2),
         }
@@ -132,7 +132,13 @@ class CutMixExplorer(Explorer):
     def _figure(self):
         fig, [axes] = plots.figure(1, 4, (10, 3))
         fig.set_layout_engine(None)  # it would move the axes, and take its time
-        fig.subplots_adjust(left=0.01, right=0.98, top=0.82, bottom=0.16, wspace=0.12)
+        fig.subplots_adjust(
+            left=0.01,
+            right=0.98,
+            top=0.82,
+            bottom=0.16,
+            wspace=0.12,
+        )
         self._axes = axes
         self._shown = []
         for ax in axes[:3]:
@@ -140,17 +146,36 @@ class CutMixExplorer(Explorer):
             self._shown.append(ax.imshow(self.images[0]))
         self._boxes = []
         for ax in axes[1:3]:
-            box = Rectangle((0, 0), 0, 0, fill=False, linewidth=2.5, edgecolor=plots.COLOURS[1])
+            box = Rectangle(
+                (0, 0),
+                0,
+                0,
+                fill=False,
+                linewidth=2.5,
+                edgecolor=plots.COLOURS[1],
+            )
             self._boxes.append(ax.add_patch(box))
-        self._weights = axes[3].barh(["A", "B"], [1, 1], color=plots.COLOURS[:2])
-        axes[3].invert_yaxis()
-        axes[3].set(xlim=(0, 1), xlabel="label weight")
+        panel = axes[3]
+        self._weights = panel.barh(
+            ["A", "B"],
+            [1, 1],
+            color=plots.COLOURS[:2],
+        )
+        panel.invert_yaxis()
+        panel.set_xlim(0, 1)
+        panel.set_xlabel("label weight")
         return fig
 
     def draw(self, a: int, b: int, lam: float, row: int, column: int) -> str:
         height, width = self.images.shape[1:3]
         pair = self.images[[a, b]]
-        boxes = cutmix.boxes_at([lam, lam], [row, row], [column, column], height, width)
+        boxes = cutmix.boxes_at(
+            [lam, lam],
+            [row, row],
+            [column, column],
+            height,
+            width,
+        )
         mixed, _ = np.asarray(cutmix.paste(pair, boxes, [1, 0]))
         share, _ = np.asarray(cutmix.pasted_share(boxes, height, width))
         top, left, bottom, right = np.asarray(boxes[0]).tolist()
@@ -158,14 +183,20 @@ class CutMixExplorer(Explorer):
         for shown, pixels in zip(self._shown, [*pair, mixed]):
             shown.set_data(pixels)
         for box in self._boxes:
-            box.set_bounds(left - 0.5, top - 0.5, right - left, bottom - top)
+            box.set_bounds(
+                left - 0.5,
+                top - 0.5,
+                right - left,
+                bottom - top,
+            )
         for bar, weight in zip(self._weights, [1 - share, share]):
             bar.set_width(weight)
         first = self.names[a]
         second = self.names[b]
         label = f"{1 - share:.3f} {first} + {share:.3f} {second}"
-        for ax, text in zip(self._axes, [f"A: {first}", f"B: {second}", label]):
-            ax.set_title(text, fontsize=10)
+        titles = [f"A: {first}", f"B: {second}", label]
+        for ax, title in zip(self._axes, titles):
+            ax.set_title(title, fontsize=10)
 
         self.figure.alt = (
             f"CutMix of {first} and {second}: rows {top} to {bottom - 1} and columns {left} to "
@@ -220,7 +251,13 @@ class ScheduleExplorer(Explorer):
                 "min_lr": _rate_slider("min_lr", 1e-5),
                 "rampup_steps": _whole_slider("ramp-up epochs", 0, epochs, epochs // 6),
                 "sustain_steps": _whole_slider("sustain epochs", 0, epochs, 0),
-                "decay_rate": _slider("decay per epoch", 0.8, min=0.1, max=1.0, step=0.01),
+                "decay_rate": _slider(
+                    "decay per epoch",
+                    0.8,
+                    min=0.1,
+                    max=1.0,
+                    step=0.01,
+                ),
             }
         else:
             raise ValueError(f"kind is {kind!r}; choose 'WarmupCosine' or 'RampSustainDecay'.")
@@ -229,12 +266,20 @@ class ScheduleExplorer(Explorer):
     def _figure(self):
         fig, [[ax]] = plots.figure(1, 1, (8, 3.2))
         fig.set_layout_engine(None)
-        fig.subplots_adjust(left=0.13, right=0.97, top=0.74, bottom=0.18)
+        fig.subplots_adjust(
+            left=0.13,
+            right=0.97,
+            top=0.74,
+            bottom=0.18,
+        )
         (self._curve,) = ax.plot([], [], linewidth=2)
         (self._joins,) = ax.plot([], [], "o")
-        ax.set(xlabel="step", ylabel="learning rate", xlim=(0, self.steps))
+        ax.set_xlim(0, self.steps)
+        ax.set_xlabel("step")
+        ax.set_ylabel("learning rate")
         ax.set_title(self.kind, fontsize=10)
-        epochs = ax.secondary_xaxis("top", functions=(self._to_epochs, self._to_steps))
+        convert = (self._to_epochs, self._to_steps)
+        epochs = ax.secondary_xaxis("top", functions=convert)
         epochs.set_xlabel("epoch")
         self._ax = ax
         return fig
@@ -248,12 +293,13 @@ class ScheduleExplorer(Explorer):
     def draw(self, **values: float) -> str:
         arguments, joins = self._arguments_and_joins(values)
         schedule = getattr(schedules, self.kind)(**arguments)
-        written = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        code = f"{self.kind}({written})"
+        written = [f"{name}={value}" for name, value in arguments.items()]
+        code = f"{self.kind}({', '.join(written)})"
 
         reached = [join for join in joins if join <= self.steps]
         marked = np.unique([*reached, self.steps])
-        steps = np.union1d(marked, np.linspace(0, self.steps, 400).astype(int))
+        spread = np.linspace(0, self.steps, 400, dtype=int)
+        steps = np.union1d(marked, spread)
         rates = schedules.sample(schedule, steps)
         marked_rates = schedules.sample(schedule, marked)
         self._curve.set_data(steps, rates)
@@ -288,19 +334,25 @@ class ScheduleExplorer(Explorer):
 
 
 def _whole_slider(name, low, high, value):
-    return ipywidgets.IntSlider(value, min=low, max=high, description=name, **SLIDER)
+    return ipywidgets.IntSlider(
+        value,
+        min=low,
+        max=high,
+        description=name,
+        **SLIDER,
+    )
 
 
 def _slider(name, value, **range_and_step):
-    return ipywidgets.FloatSlider(value, description=name, **range_and_step, **SLIDER)
+    return ipywidgets.FloatSlider(
+        value,
+        description=name,
+        **range_and_step,
+        **SLIDER,
+    )
 
 
 def _rate_slider(name, value):
     return ipywidgets.FloatLogSlider(
-        value,
-        min=-6,
-        max=0,
-        description=name,
-        readout_format=".2g",
-        **SLIDER,
+        value, min=-6, max=0, description=name, readout_format=".2g", **SLIDER
     )
