@@ -23,8 +23,9 @@ else:
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 FLOORS = [
-    {"runtime", "checks", "seeding"},
-    {"augment", "cutmix", "plots", "schedules", "tfrecords", "download"},
+    {"runtime", "checks", "seeding", "images"},
+    {"augment", "cutmix", "plots", "schedules"}
+    | {"tfrecords", "download", "folders"},
     {"data", "models", "training"},
     {"distributed", "checking"},
     {"widgets", "exercises"},

@@ -1,0 +1,86 @@
+"""One split of a data set of images, and the way from encoded bytes to pixels.
+
+Photographs of any shape become squares in one way everywhere: the centre square, resized
+bilinearly. A JPEG at least twice as large as wanted is scaled down by 2, 4 or 8 while it is
+decoded, which costs less and aliases less.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+SHUFFLE_BUFFER = 2048  # images to draw from when not all of them can be held in memory
+SCALES = (1, 2, 4, 8)  # what the JPEG decoder can divide height and width by
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images of one split, in a fixed order, wherever they are.
+
+    Attributes
+    ----------
+    ids : one name for each image.
+    labels : int64 [N], or ``None`` if nobody knows them.
+    labelled : whether the datasets hand out labels; else they hand out ids.
+    rows : (shuffle, seed) -> a dataset with an element for each image.
+    load : (size, *element) -> uint8 image [size, size, 3], and its label or id.
+    """
+
+    ids: list[str]
+    labels: np.ndarray | None
+    labelled: bool
+    rows: Callable
+    load: Callable
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+
+def rows_in_memory(values: Any, targets: Any, shuffle: bool, seed: int | None) -> Any:
+    """Return a dataset of (value, target) from arrays small enough to be mixed fully."""
+    import tensorflow as tf
+
+    rows = tf.data.Dataset.from_tensor_slices((values, targets))
+    if shuffle:
+        rows = rows.shuffle(len(values), seed)
+    return rows
+
+
+def is_sound(encoded: bytes) -> bool:
+    """Return whether a JPEG or PNG can be decoded to its end. Pixels are made coarsely only."""
+    import tensorflow as tf
+
+    try:
+        tf.io.decode_jpeg(encoded, channels=3, ratio=SCALES[-1])  # reads PNG, too
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
+
+
+def decode_square(encoded: Any, size: int) -> Any:
+    """Return the centre square of a JPEG or PNG, resized: uint8 [size, size, 3]."""
+    import tensorflow as tf
+
+    def jpeg_scale() -> Any:
+        side = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
+        large = [side >= scale * size for scale in SCALES[1:]]
+        return tf.math.count_nonzero(large, dtype=tf.int32)
+
+    scale = tf.cond(tf.io.is_jpeg(encoded), jpeg_scale, lambda: tf.constant(0))
+    decode = functools.partial(tf.io.decode_jpeg, encoded, channels=3)
+    image = tf.switch_case(scale, [functools.partial(decode, ratio=ratio) for ratio in SCALES])
+    height, width = tf.unstack(tf.shape(image)[:2])
+    side = tf.minimum(height, width)
+    top = (height - side) // 2
+    left = (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    resized = tf.image.resize(square, [size, size])
+    return tf.cast(resized + 0.5, tf.uint8)  # Cast cuts off, so this rounds.
