@@ -1,8 +1,7 @@
-"""What the tuned input pipeline costs per image, beside the limit, the pipeline of the notes, and PyTorch with PIL.
+"""What the tuned input pipeline costs per image, beside the limit, the notes' way, and PyTorch.
 
-    python benchmarks/input_pipeline.py                     the bundled drawings, written out as
-    JPEG files python benchmarks/input_pipeline.py FOLDER              your own photographs, one
-    sub-folder per class
+    python benchmarks/input_pipeline.py           the bundled drawings, written as JPEG files
+    python benchmarks/input_pipeline.py FOLDER    your photographs, one sub-folder per class
 
 All read the same JPEG files from the disk, decode them, resize to a square and hand out batches
 of 32. The random ones also cut a window of 7/8 of the side at a random place and mirror half of
@@ -31,7 +30,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import keras
 import tensorflow as tf
 
-from helpers.data import ImageData, flowers
+from helpers.augment import RandomCrop
+from helpers.data import flowers
 
 BATCH = 32
 CROP = 7 / 8
@@ -39,22 +39,20 @@ Epoch = Callable[[], Iterable]
 AUTOTUNE = tf.data.AUTOTUNE
 
 
-def limit(paths: tuple[str, ...], size: int) -> Epoch:
+def limit(paths: list[str], size: int) -> Epoch:
     """Decode and resize in parallel, and nothing else."""
 
     def load(path: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(
-            tf.io.decode_jpeg(tf.io.read_file(path), channels=3), [size, size]
-        )
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, [size, size])
 
-    dataset = tf.data.Dataset.from_tensor_slices(list(paths)).map(
-        load, num_parallel_calls=AUTOTUNE
-    )
-    return lambda: dataset.batch(BATCH).prefetch(AUTOTUNE)
+    files = tf.data.Dataset.from_tensor_slices(paths)
+    images = files.map(load, num_parallel_calls=AUTOTUNE)
+    return lambda: images.batch(BATCH).prefetch(AUTOTUNE)
 
 
 def notes(folder: Path, size: int) -> Epoch:
-    """The pipeline of the notes: load in batches, take them apart, vary each image, batch again."""
+    """The pipeline of the notes: load batches, take them apart, vary images, batch again."""
     loaded = keras.utils.image_dataset_from_directory(
         folder,
         label_mode="categorical",
@@ -75,13 +73,16 @@ def notes(folder: Path, size: int) -> Epoch:
     return lambda: dataset
 
 
-def tuned(data: ImageData, *, varied: bool, cache: bool = False, warm: bool = False) -> Epoch:
-    """The course's pipeline; with `cache` either always in the first epoch, or `warm`, always in a later one."""
+def tuned(
+    folder: Path, size: int, *, varied: bool, cache: bool = False, warm: bool = False
+) -> Epoch:
+    """The pipeline of the course; with `cache` in its first epoch or, `warm`, a later one."""
+    data = flowers(round(size / CROP) if varied else size, source=folder, verbose=False)
 
     def build() -> tf.data.Dataset:
-        crop = CROP if varied else None
+        crop = [RandomCrop(size, size, seed=1)] if varied else []
         return data.batches(
-            "train", BATCH, one_hot=True, random_crop=crop, random_flip=varied, cache=cache
+            "train", BATCH, one_hot=True, random_flip=varied, augment=crop, cache=cache
         )
 
     if not warm:
@@ -92,8 +93,8 @@ def tuned(data: ImageData, *, varied: bool, cache: bool = False, warm: bool = Fa
     return lambda: dataset
 
 
-def torch_pil(paths: tuple[str, ...], size: int, *, varied: bool) -> Epoch | None:
-    """A PyTorch DataLoader that decodes with PIL in this process, or nothing where PyTorch is not installed."""
+def torch_pil(paths: list[str], size: int, *, varied: bool) -> Epoch | None:
+    """A PyTorch DataLoader that decodes with PIL in this process; nothing without PyTorch."""
     try:
         import torch
     except ImportError:
@@ -148,14 +149,12 @@ def measure(epoch: Epoch) -> tuple[float, float]:
 
 
 def write_out(folder: Path) -> None:
-    """Write the bundled training images as a folder of classes: the stored JPEGs, byte for byte."""
+    """Write the bundled training images as a folder of classes."""
     data = flowers(source="bundled", verbose=False)
-    part = data._splits["train"]
-    rows = zip(part.rows(False, None, 1), data.ids("train"), data.labels("train"), strict=True)
-    for raw, name, label in rows:
-        path = folder / data.class_names[label] / f"{name}.jpg"
+    for number, (image, label) in enumerate(data.train):
+        path = folder / data.class_names[label] / f"{number:05}.jpg"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(part.read(raw)[0].numpy())
+        path.write_bytes(tf.io.encode_jpeg(image, quality=95).numpy())
 
 
 def compare(folder: Path, size: int, repeats: int) -> tuple[int, dict[str, dict[str, float]]]:
@@ -163,14 +162,13 @@ def compare(folder: Path, size: int, repeats: int) -> tuple[int, dict[str, dict[
 
     Returns how many images there are, and the medians by name.
     """
-    data = flowers(size, source=folder, shares=(1.0, 0.0, 0.0), verbose=False)
-    paths = data._splits["train"].paths
+    paths = sorted(str(path) for path in folder.glob("*/*.jpg"))
     pipelines = {
         "limit: decode and resize only": limit(paths, size),
-        "tuned, first epoch": tuned(data, varied=False),
-        "tuned, random crop and flip": tuned(data, varied=True),
-        "tuned, cache, first epoch": tuned(data, varied=True, cache=True),
-        "tuned, cache, later epochs": tuned(data, varied=True, cache=True, warm=True),
+        "tuned, first epoch": tuned(folder, size, varied=False),
+        "tuned, random crop and flip": tuned(folder, size, varied=True),
+        "tuned, cache, first epoch": tuned(folder, size, varied=True, cache=True),
+        "tuned, cache, later epochs": tuned(folder, size, varied=True, cache=True, warm=True),
         "notes, random crop and flip": notes(folder, size),
         "torch + PIL": torch_pil(paths, size, varied=False),
         "torch + PIL, random crop and flip": torch_pil(paths, size, varied=True),
@@ -185,7 +183,7 @@ def compare(folder: Path, size: int, repeats: int) -> tuple[int, dict[str, dict[
             figures = measure(pipelines[name])
             if repeat:
                 runs[name].append(figures)
-    return data.counts["train"], {
+    return len(paths), {
         name: {
             "cpu_ms_per_image": statistics.median(cpu for cpu, _ in figures),
             "images_per_second": statistics.median(speed for _, speed in figures),

@@ -111,17 +111,17 @@ class ImageData:
     @property
     def train(self) -> Any:
         """``tf.data.Dataset`` of (uint8 image [H, W, 3], int64 label), in a fixed order."""
-        return self._images("train", False, 0)
+        return self._images("train")
 
     @property
     def val(self) -> Any:
         """As `train`, for validation."""
-        return self._images("val", False, 0)
+        return self._images("val")
 
     @property
     def test(self) -> Any:
         """As `train`. For all flowers it is (image, id): the labels are for a judge only."""
-        return self._images("test", False, 0)
+        return self._images("test")
 
     def labels(self, split: str) -> np.ndarray:
         """Return the int64 labels of `split`, in the order of its dataset.
@@ -148,7 +148,7 @@ class ImageData:
         The images are uint8 [N, H, W, 3], or [N, 28, 28] for fashion. One of 192 x 192 pixels
         takes 110 kB.
         """
-        dataset = self._images(split, False, 0).batch(self.counts[split])
+        dataset = self._images(split).batch(self.counts[split])
         pixels, targets = dataset.get_single_element()
         return pixels.numpy(), targets.numpy()
 
@@ -201,7 +201,8 @@ class ImageData:
         checks.check_count("batch_size", batch_size, 1)
         if one_hot and not self._split(split).labelled:
             raise ValueError(f"one_hot needs labels and {split!r} has ids. Use train or val.")
-        if len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        place, shards = shard
+        if not 0 <= place < shards:
             raise ValueError(f"shard is {shard!r}; it takes (i, n) with i from 0 to n - 1.")
         steps = [augment] if callable(augment) else list(augment)
         if not all(map(callable, steps)):
@@ -248,7 +249,13 @@ class ImageData:
             raise ValueError(f"split is {name!r}; it takes one of {', '.join(SPLITS)}.")
         return self._splits[name]
 
-    def _images(self, name: str, shuffle: bool, seed: int | None, shard: tuple = (0, 1)) -> Any:
+    def _images(
+        self,
+        name: str,
+        shuffle: bool = False,
+        seed: int | None = 0,
+        shard: tuple = (0, 1),
+    ) -> Any:
         """Return a dataset of (image, target) with the rows of one shard."""
         import tensorflow as tf
 
@@ -261,7 +268,11 @@ class ImageData:
         return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _flip_half(dataset: Any, seed: int | None, shard: tuple) -> Any:
+def _flip_half(
+    dataset: Any,
+    seed: int | None,
+    shard: tuple,
+) -> Any:
     """Mirror half of the images. One image meets the same draw in whatever shard it is."""
     import tensorflow as tf
 
@@ -416,9 +427,9 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
     return data
 
 
-def _split_in_memory(pixels: np.ndarray, labels: np.ndarray) -> Split:
+def _split_in_memory(pixels: Any, labels: Any) -> Split:
     return Split(
-        ids=[str(row) for row in range(len(labels))],
+        ids=list(map(str, range(len(labels)))),
         labels=labels,
         labelled=True,
         rows=partial(images.rows_in_memory, pixels, labels),
@@ -438,7 +449,7 @@ def _download_fashion() -> Path | None:
     return _cached_fashion()
 
 
-def _read_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_pair(folder: Path, prefix: str) -> tuple:
     """Return uint8 images [N, 28, 28] and int64 labels [N] from two gzipped IDX files."""
     pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz", 28, 28)
     path = folder / f"{prefix}-labels-idx1-ubyte.gz"
@@ -468,7 +479,7 @@ def _read_idx(path: Path, *shape: int) -> np.ndarray:
 # ------------------------------------------------------------------------- places on the ladder
 
 
-def _first_place(ladder: dict, source: str | None) -> tuple[str, Path]:
+def _first_place(ladder: dict, source: str | None) -> tuple:
     """Return the name and the folder of the first place that has the data, or of `source`."""
     asked = os.environ.get("COURSE_DOWNLOAD", "").strip() in ("1", "true", "yes")
     full = runtime.profile() == "full"
@@ -579,7 +590,11 @@ def draw_bundled(name: str) -> Path:
 # ----------------------------------------------------------------------------------- converting
 
 
-def convert(folder: Path, out: Path, image_size: int) -> None:
+def convert(
+    folder: Path,
+    out: Path,
+    image_size: int,
+) -> None:
     """Write a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`.
 
     As in the competition, test records have no label.

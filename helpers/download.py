@@ -129,7 +129,11 @@ def online(function: Callable, *arguments: Any, **options: Any) -> Any:
         socket.setdefaulttimeout(before)
 
 
-def _unpack(archive: Archive, file: str, into: str) -> None:
+def _unpack(
+    archive: Archive,
+    file: str,
+    into: str,
+) -> None:
     """Unpack, if all members are files and folders inside the archive's one folder."""
     try:
         with tarfile.open(file, "r:gz") as tar:

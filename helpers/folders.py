@@ -29,7 +29,7 @@ def class_folders(folder: Path) -> list:
     return classes if len(classes) > 1 and holds_images else []
 
 
-def read_folder(folder: Path, seed: int) -> tuple[list, dict, dict]:
+def read_folder(folder: Path, seed: int) -> tuple:
     """Check a folder of classes and split it, each class by itself.
 
     A file stays in its split whatever its neighbours are, but for the rounding of the shares.
@@ -122,7 +122,11 @@ def _split(ranked: list, labelled: bool) -> images.Split:
     )
 
 
-def _load(size: int, path: Any, target: Any) -> tuple[Any, Any]:
+def _load(
+    size: int,
+    path: Any,
+    target: Any,
+) -> tuple:
     import tensorflow as tf
 
     return images.decode_square(tf.io.read_file(path), size), target

@@ -44,7 +44,12 @@ class Split:
         return len(self.ids)
 
 
-def rows_in_memory(values: Any, targets: Any, shuffle: bool, seed: int | None) -> Any:
+def rows_in_memory(
+    values: Any,
+    targets: Any,
+    shuffle: bool,
+    seed: int | None,
+) -> Any:
     """Return a dataset of (value, target) from arrays small enough to be mixed fully."""
     import tensorflow as tf
 

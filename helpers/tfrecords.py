@@ -46,7 +46,7 @@ def find_tree(folder: Path, size: int) -> Path | None:
     return found[nearest]
 
 
-def read_tree(tree: Path) -> tuple[list, dict, dict]:
+def read_tree(tree: Path) -> tuple:
     """Read and check every record of a tree.
 
     Without a ``classes.json`` the names are the competition's, or, where the highest label K is
@@ -87,31 +87,33 @@ def _read_class_list(path: Path) -> list:
     return names
 
 
-def _read_split(folder: Path, num_classes: int, problems: dict) -> images.Split:
+def _read_split(
+    folder: Path,
+    num_classes: int,
+    problems: dict,
+) -> images.Split:
     """Read all records once. Keep the sound ones, and add what is wrong to `problems`."""
     shards = sorted(folder.glob("*.tfrec"))
     labelled = folder.name != "test"
     if labelled and not shards:
         raise ValueError(f"{folder} has no .tfrec file; train and val take at least one each.")
+    check = functools.partial(_check_shard, labelled, num_classes)
     with ThreadPoolExecutor() as pool:
-        contents = list(pool.map(_read_shard, shards))
+        contents = list(pool.map(check, shards))
     ids = []
     labels = []
     sound = []
-    for shard, (records, end) in zip(shards, contents):
+    for shard, (records, damage) in zip(shards, contents):
         where = f"{folder.name}/{shard.name}"
-        if end:
-            problems[where] = end
-        sound.append([])
-        for name, label, is_sound in records:
-            problem = _problem(name, label, is_sound, num_classes, labelled)
+        if damage:
+            problems[where] = damage
+        for number, (name, label, problem) in enumerate(records):
             if problem:
-                number = len(sound[-1])
                 problems[f"{where}, record {number} (id {name or 'missing'})"] = problem
             else:
                 ids.append(name)
                 labels.append(label)
-            sound[-1].append(not problem)
+        sound.append([not problem for _, _, problem in records])
     return images.Split(
         ids=ids,
         labels=None if None in labels else np.array(labels, np.int64),
@@ -121,7 +123,7 @@ def _read_split(folder: Path, num_classes: int, problems: dict) -> images.Split:
     )
 
 
-def _size_and_count(shard: Path) -> tuple[int, int]:
+def _size_and_count(shard: Path) -> tuple:
     """Return what a shard's name says: the height of its images, and their number."""
     named = re.fullmatch(r".+-(\d+)x\d+-(\d+)\.tfrec", shard.name)
     if not named:
@@ -131,53 +133,61 @@ def _size_and_count(shard: Path) -> tuple[int, int]:
     return int(named[1]), int(named[2])
 
 
-def _read_shard(shard: Path) -> tuple[list, str]:
-    """Return what `_read_record` says of each record, and what is wrong with their number."""
+def _check_shard(
+    labelled: bool,
+    num_classes: int,
+    shard: Path,
+) -> tuple:
+    """Return what `_check_record` says of each record, and what is wrong with their number."""
     import tensorflow as tf
 
     records = []
-    torn = ""
+    damage = ""
     try:
         for serialized in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
-            records.append(_read_record(serialized))
+            records.append(_check_record(labelled, num_classes, serialized))
     except tf.errors.DataLossError:
-        torn = ", then the file is cut off or damaged"
+        damage = ", then the file is cut off or damaged"
     _, promised = _size_and_count(shard)
-    if torn or len(records) != promised:
-        return records, f"holds {len(records)} records{torn}; its name says {promised}"
-    return records, ""
+    if damage or len(records) != promised:
+        damage = f"holds {len(records)} records{damage}; its name says {promised}"
+    return records, damage
 
 
-def _read_record(serialized: bytes) -> tuple[str, int | None, bool]:
-    """Return id, label, and whether the image can be decoded."""
+def _check_record(
+    labelled: bool,
+    num_classes: int,
+    serialized: bytes,
+) -> tuple:
+    """Return id, label, and what is wrong with the record, empty if nothing is."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except DecodeError:
-        return "", None, False
-    name = b"".join(features["id"].bytes_list.value)
-    label = next(iter(features["class"].int64_list.value), None)
+        return "", None, "is no tf.train.Example"
     image = b"".join(features["image"].bytes_list.value)
-    return name.decode(errors="replace"), label, images.is_sound(image)
+    name = b"".join(features["id"].bytes_list.value).decode(errors="replace")
+    label = next(iter(features["class"].int64_list.value), None)
+    problem = ""
+    if not images.is_sound(image):
+        problem = "holds no JPEG that can be decoded"
+    elif labelled and label is None:
+        problem = "has no label, which train and val need"
+    elif label is not None and not 0 <= label < num_classes:
+        problem = f"has label {label}; there are {num_classes} classes"
+    elif not labelled and not name:
+        problem = "has no id, which test needs"
+    return name, label, problem
 
 
-def _problem(
-    name: str, label: int | None, is_sound: bool, num_classes: int, labelled: bool
-) -> str:
-    if not is_sound:
-        return "holds no JPEG that can be decoded"
-    if labelled and label is None:
-        return "has no label, which train and val need"
-    if label is not None and not 0 <= label < num_classes:
-        return f"has label {label}; there are {num_classes} classes"
-    if not labelled and not name:
-        return "has no id, which test needs"
-    return ""
-
-
-def _rows(shards: list, sound: list, shuffle: bool, seed: int | None) -> Any:
+def _rows(
+    shards: list,
+    sound: list,
+    shuffle: bool,
+    seed: int | None,
+) -> Any:
     """Return a dataset of the sound records. `sound` says for each shard which those are."""
     import tensorflow as tf
 
@@ -205,7 +215,11 @@ def _rows(shards: list, sound: list, shuffle: bool, seed: int | None) -> Any:
     return rows.apply(tf.data.experimental.assert_cardinality(count))
 
 
-def _load(labelled: bool, size: int, record: Any) -> tuple[Any, Any]:
+def _load(
+    labelled: bool,
+    size: int,
+    record: Any,
+) -> tuple:
     import tensorflow as tf
 
     target = "class" if labelled else "id"
@@ -220,7 +234,12 @@ def _load(labelled: bool, size: int, record: Any) -> tuple[Any, Any]:
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_tree(folder: Path, size: int, class_names: list, splits: dict) -> None:
+def write_tree(
+    folder: Path,
+    size: int,
+    class_names: list,
+    splits: dict,
+) -> None:
     """Write a folder with one tree and its list of classes, to be read by ``COURSE_DATA``.
 
     It appears under its name when it is complete. The same input gives the same bytes.
@@ -251,7 +270,11 @@ def write_tree(folder: Path, size: int, class_names: list, splits: dict) -> None
         whole.rename(folder)
 
 
-def _write_shards(folder: Path, size: int, records: Iterable) -> None:
+def _write_shards(
+    folder: Path,
+    size: int,
+    records: Iterable,
+) -> None:
     import tensorflow as tf
 
     folder.mkdir(parents=True)
@@ -266,7 +289,11 @@ def _write_shards(folder: Path, size: int, records: Iterable) -> None:
                 writer.write(record)
 
 
-def _serialize(image: Any, name: str, label: int | None) -> bytes:
+def _serialize(
+    image: Any,
+    name: str,
+    label: int | None,
+) -> bytes:
     import tensorflow as tf
 
     example = tf.train.Example()

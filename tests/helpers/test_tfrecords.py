@@ -97,7 +97,7 @@ def all_bad_rows(root: Path, size: int = 32) -> dict[str, str]:
         f"train/02-{size}x{size}-5.tfrec, record 1 (id torn)": "no JPEG that can be decoded",
         f"train/02-{size}x{size}-5.tfrec, record 2 (id nameless)": "has no label",
         f"train/02-{size}x{size}-5.tfrec, record 3 (id seven)": "label 7; there are 3 classes",
-        f"train/02-{size}x{size}-5.tfrec, record 4 (id missing)": "no JPEG",
+        f"train/02-{size}x{size}-5.tfrec, record 4 (id missing)": "is no tf.train.Example",
         f"train/03-{size}x{size}-5.tfrec": "holds 3 records; its name says 5",
         f"val/01-{size}x{size}-4.tfrec": torn,
         f"val/02-{size}x{size}-4.tfrec": torn,
