@@ -81,7 +81,7 @@ records = flowers.source in (
     "tfrecords",
     "bundled",
 )
-folder = flowers.location if records else runtime.course_path("data", "flowers")
+folder = flowers.location if records else data.bundled_folder("flowers")
 shards = sorted(min(folder.glob("tfrecords-jpeg-*"), default=folder).glob("train/*.tfrec"))
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),  # the bytes of a JPEG file
