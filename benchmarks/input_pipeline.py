@@ -30,7 +30,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import keras
 import tensorflow as tf
 
-from helpers.augment import RandomCrop
 from helpers.data import flowers
 
 BATCH = 32
@@ -77,12 +76,12 @@ def tuned(
     folder: Path, size: int, *, varied: bool, cache: bool = False, warm: bool = False
 ) -> Epoch:
     """The pipeline of the course; with `cache` in its first epoch or, `warm`, a later one."""
-    data = flowers(round(size / CROP) if varied else size, source=folder, verbose=False)
+    data = flowers(size, source=folder, verbose=False)
 
     def build() -> tf.data.Dataset:
-        crop = [RandomCrop(size, size, seed=1)] if varied else []
+        crop = CROP if varied else 1.0
         return data.batches(
-            "train", BATCH, one_hot=True, random_flip=varied, augment=crop, cache=cache
+            "train", BATCH, one_hot=True, random_crop=crop, random_flip=varied, cache=cache
         )
 
     if not warm:
