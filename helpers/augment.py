@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers import checks, runtime, seeding
+from helpers import checks, compiling, seeding
 
 if TYPE_CHECKING:
     import keras
@@ -223,12 +223,12 @@ def warp(
 
     images = checks.check_images(images)
     _check_factors("none", 0.0, 0.0, 0.0, fill)
-    return runtime.like(
+    return compiling.like(
         _warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images
     )
 
 
-@runtime.compiled
+@compiling.compiled
 def _warp(images, affines, fill, fill_value):
     import tensorflow as tf
 
@@ -277,7 +277,7 @@ def _fold(place, size, fill):
     return place if fill == "constant" else tf.clip_by_value(place, 0.0, size - 1)
 
 
-@runtime.as_written
+@compiling.as_written
 def random_affine(
     images: Any,
     seed: Any,

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from helpers import checks, runtime, seeding
+from helpers import checks, compiling, seeding
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -176,7 +176,7 @@ def paste(
         Of the images' shape; of `dtype`, or else of theirs.
     """
     images = checks.check_images(images)
-    return runtime.like(
+    return compiling.like(
         _paste_compiled(
             images, boxes, partner, *checks.check_output(images.dtype, dtype, scale)
         ),
@@ -211,7 +211,7 @@ def _paste(images, boxes, partner, dtype, scale):
     return tf.reshape(mixed, [batch, height, width, channels])
 
 
-_paste_compiled = runtime.compiled(_paste)
+_paste_compiled = compiling.compiled(_paste)
 
 
 def pasted_share(boxes: Any, height: Any, width: Any) -> tf.Tensor:
@@ -252,7 +252,7 @@ def mix_labels(labels: Any, share: Any, partner: Any) -> tf.Tensor:
     return _narrow(own + weight * (tf.gather(own, partner) - own), labels.dtype)
 
 
-@runtime.as_written
+@compiling.as_written
 def cutmix(
     images: Any,
     labels: Any,
@@ -305,10 +305,10 @@ def cutmix(
         *options,
         *checks.check_output(images.dtype, dtype, scale),
     )
-    return runtime.like(mixed[0], images), runtime.like(mixed[1], labels)
+    return compiling.like(mixed[0], images), compiling.like(mixed[1], labels)
 
 
-@runtime.compiled
+@compiling.compiled
 def _cutmix(images, labels, draws, chances, box, derangement, dtype, scale):
     import tensorflow as tf
 
@@ -338,7 +338,7 @@ def _blend(images, share, partner, dtype, scale):
     return _cast_and_scale(_narrow(mixed, images.dtype), dtype, scale)
 
 
-@runtime.as_written
+@compiling.as_written
 def mixup(
     images: Any,
     labels: Any,
@@ -364,10 +364,10 @@ def mixup(
         *options,
         *checks.check_output(images.dtype, dtype, scale),
     )
-    return runtime.like(mixed[0], images), runtime.like(mixed[1], labels)
+    return compiling.like(mixed[0], images), compiling.like(mixed[1], labels)
 
 
-@runtime.compiled
+@compiling.compiled
 def _mixup(images, labels, draws, chances, derangement, dtype, scale):
     import tensorflow as tf
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import runtime
+from helpers import compiling
 from helpers.augment import (
     FILLS,
     FLIPS,
@@ -72,11 +72,11 @@ def test_warp_equals_tensorflows_own_transform(dtype, rounding, fill):
 def test_warp_of_any_size(height, width, fill, seed, shift):
     images = noise(2, height, width, 2, "float32")
     affines = sample_affines(2, height, width, (seed, 0), rotation=0.5, zoom=0.5, shift=shift)
-    works, runtime.xla_works = runtime.xla_works, lambda: False
+    works, compiling.xla_works = compiling.xla_works, lambda: False
     try:
         warped = warp(images, affines, fill)
     finally:
-        runtime.xla_works = works
+        compiling.xla_works = works
     assert difference(warped, reference(images, affines, fill, 0.0)) <= 0.01
 
 
@@ -85,7 +85,7 @@ def test_without_xla_the_result_is_the_same(fill, monkeypatch):
     images = noise(dtype="float32")
     affines = sample_affines(5, 31, 45, (1, 2), rotation=0.5, zoom=0.5, shift=0.5)
     compiled = warp(images, affines, fill)
-    monkeypatch.setattr(runtime, "xla_works", lambda: False)
+    monkeypatch.setattr(compiling, "xla_works", lambda: False)
     assert difference(warp(images, affines, fill), compiled) < 0.01
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import runtime
+from helpers import compiling
 from helpers.cutmix import (
     CutMix,
     MixUp,
@@ -31,7 +31,7 @@ BOTH = pytest.mark.parametrize("mix", [cutmix, mixup])
 
 @pytest.fixture
 def without_xla(monkeypatch):
-    monkeypatch.setattr(runtime, "xla_works", lambda: False)
+    monkeypatch.setattr(compiling, "xla_works", lambda: False)
 
 
 def numbered(batch, height, width, channels=3, dtype="uint8"):
@@ -82,8 +82,8 @@ def test_each_pixel_has_one_source_and_labels_weigh_pixels(
 ):
     images, labels = numbered(batch, height, width, channels, dtype)
     # No compiling for every size; see the test of equality.
-    works, runtime.xla_works = (
-        runtime.xla_works,
+    works, compiling.xla_works = (
+        compiling.xla_works,
         lambda: False,
     )
     try:
@@ -91,7 +91,7 @@ def test_each_pixel_has_one_source_and_labels_weigh_pixels(
             images, labels, seed, alpha=alpha, box=box, derangement=derangement
         )
     finally:
-        runtime.xla_works = works
+        compiling.xla_works = works
     mixed = tf.cast(mixed, tf.int64).numpy()
     counted = np.stack(
         [(mixed == number).mean(axis=(1, 2, 3)) for number in range(batch)], axis=1
@@ -162,13 +162,13 @@ def test_without_xla_the_bits_are_the_same(mix, dtype, monkeypatch):
         images, labels = photos(*size, dtype=dtype)
         compiled = mix(images, labels, (1, 2), alpha=0.4, scale=1 / 255, dtype="float32")
         with monkeypatch.context() as patch:
-            patch.setattr(runtime, "xla_works", lambda: False)
+            patch.setattr(compiling, "xla_works", lambda: False)
             plain = mix(images, labels, (1, 2), alpha=0.4, scale=1 / 255, dtype="float32")
         assert equal(compiled, plain)
 
 
 def test_the_fallback_is_chosen_by_itself(monkeypatch):
-    assert runtime.xla_works()
+    assert compiling.xla_works()
     ordinary = tf.function
 
     def without_compiler(function, jit_compile=None, **options):
@@ -177,14 +177,14 @@ def test_the_fallback_is_chosen_by_itself(monkeypatch):
         return ordinary(function, **options)
 
     monkeypatch.setattr(tf, "function", without_compiler)
-    runtime.xla_works.cache_clear()
+    compiling.xla_works.cache_clear()
     try:
-        assert not runtime.xla_works()
-        assert int(runtime.compiled(lambda number: number + 1)(tf.constant(1))) == 2
+        assert not compiling.xla_works()
+        assert int(compiling.compiled(lambda number: number + 1)(tf.constant(1))) == 2
         assert cutmix(*photos(), (1, 2))[0].shape == photos()[0].shape
     finally:
         monkeypatch.undo()
-        runtime.xla_works.cache_clear()
+        compiling.xla_works.cache_clear()
 
 
 def test_known_shapes_stay_known():
@@ -260,11 +260,11 @@ def test_mixup_weights_its_pixels_by_its_labels():
 )
 def test_mixup_stays_between_its_sources(batch, dtype, seed, alpha):
     images, labels = photos(batch, 3, 4, dtype=dtype)
-    works, runtime.xla_works = runtime.xla_works, lambda: False
+    works, compiling.xla_works = compiling.xla_works, lambda: False
     try:
         mixed, soft = mixup(images, labels, seed, alpha=alpha)
     finally:
-        runtime.xla_works = works
+        compiling.xla_works = works
     own = np.asarray(tf.cast(images, tf.float64))
     values = np.asarray(tf.cast(mixed, tf.float64))
     slack = 1e-9 + np.abs(values).max() * float(
