@@ -1,13 +1,14 @@
-"""Augmentation three ways: Keras layers for a model, `tf.image` steps for a pipeline, and one fast affine transform.
+"""Augmentation three ways: layers for a model, steps for a pipeline, one fast affine transform.
 
 Flip, rotation, zoom and shift are all affine: each maps a pixel of the result to the place in
 the image where its value comes from, and four such maps in a row are one. `random_affine` draws
 that one map for every image (`sample_affines`) and reads each pixel once (`warp`), where three
-Keras layers read and blur the batch three times. See notebook 07.
+Keras layers read and blur the batch three times. Explained in notebook 07.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,51 +18,38 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-FLIPS = ("none", "horizontal", "vertical", "horizontal_and_vertical")
-FILLS = ("reflect", "nearest", "constant")
-
 
 def keras_stack(
-    flip: str = "horizontal",
     rotation: float = 0.1,
     zoom: float = 0.1,
     seed: int = 0,
-    fill: str = "reflect",
 ) -> keras.Sequential:
-    """Keras' RandomFlip, RandomRotation and RandomZoom in a row: to put first in a model, or to map over batches.
+    """Return Keras' RandomFlip, RandomRotation and RandomZoom in a row. See notebook 07.
 
-    As layers they act in training only. For the parameters see `sample_affines`; `rotation=0`
-    leaves the layer out, and so do `flip="none"` and `zoom=0`.
+    Put it first in a model, where it acts in training only. For `rotation` and `zoom` see
+    `sample_affines`; images are mirrored left and right with chance one half.
     """
     import keras
 
-    _check_factors(flip, rotation, zoom, 0.0, fill)
-    layers: list[keras.layers.Layer] = []
-    if flip != "none":
-        layers.append(keras.layers.RandomFlip(flip, seed=seed))
-    if rotation:
-        layers.append(keras.layers.RandomRotation(rotation, fill_mode=fill, seed=seed + 1))
-    if zoom:
-        layers.append(keras.layers.RandomZoom(zoom, fill_mode=fill, seed=seed + 2))
-    return keras.Sequential(layers, name="augmentation")
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal", seed=seed),
+            keras.layers.RandomRotation(rotation, seed=seed + 1),
+            keras.layers.RandomZoom(zoom, seed=seed + 2),
+        ],
+        name="augmentation",
+    )
 
 
-def random_flip(images: Any, seed: Any, flip: str = "horizontal") -> tf.Tensor:
-    """Mirror each image of a batch with chance one half, by `tf.image`; "horizontal" swaps left and right."""
-    import tensorflow as tf
+def random_crop(
+    images: Any,
+    height: int,
+    width: int,
+    seed: Any,
+) -> tf.Tensor:
+    """Cut from each image of a batch a window of its own, uniform over the places it fits in.
 
-    _check_factors(flip, 0.0, 0.0, 0.0, "reflect")
-    images = checks.check_images(images)
-    left_right, up_down = seeding.split(seed, 2)
-    if "horizontal" in flip:
-        images = tf.where(_coins(images, left_right), tf.image.flip_left_right(images), images)
-    if "vertical" in flip:
-        images = tf.where(_coins(images, up_down), tf.image.flip_up_down(images), images)
-    return images
-
-
-def random_crop(images: Any, height: int, width: int, seed: Any) -> tf.Tensor:
-    """Cut from each image of a batch a window of its own, uniform over the places where it fits.
+    Explained in notebook 07.
 
     Raises
     ------
@@ -72,36 +60,38 @@ def random_crop(images: Any, height: int, width: int, seed: Any) -> tf.Tensor:
     import tensorflow as tf
 
     images = checks.check_images(images)
-    full = images.shape[1:3]
-    if full.is_fully_defined() and (
-        height > full[0] or width > full[1] or full.as_list() == [height, width]
-    ):
-        raise ValueError(
-            f"a crop of {height}x{width} from images of {full[0]}x{full[1]} cannot be random: "
-            "crop to a smaller size, or resize the images to a larger one first"
-        )
+    size = images.shape[1:3]
+    if size.is_fully_defined():
+        too_large = height > size[0] or width > size[1]
+        if too_large or size == (height, width):
+            raise ValueError(
+                f"a crop of {height} x {width} from images of shape {images.shape} cannot be "
+                "random: crop to a smaller size, or resize the images to a larger one first"
+            )
     shape = tf.shape(images)
-    room = tf.cast(shape[1:3] - [height, width] + 1, tf.float64)
-    start = tf.cast(seeding.uniform(seed, tf.stack([shape[0], 2])) * room, tf.int32)
-    rows = tf.gather(images, start[:, :1] + tf.range(height), axis=1, batch_dims=1)
-    return tf.gather(rows, start[:, 1:] + tf.range(width), axis=2, batch_dims=1)
+    places = seeding.uniform(seed, [shape[0], 2])
+    room = shape[1:3] - [height, width] + 1
+    start = tf.cast(places * tf.cast(room, "float64"), "int32")
+    rows = start[:, :1] + tf.range(height)
+    columns = start[:, 1:] + tf.range(width)
+    bands = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(bands, columns, axis=2, batch_dims=1)
 
 
 def affine(
-    height: int | tf.Tensor,
-    width: int | tf.Tensor,
+    height: Any,
+    width: Any,
     *,
     angle: Any = 0.0,
     zoom: Any = 1.0,
     shift_y: Any = 0.0,
     shift_x: Any = 0.0,
-    mirror_y: Any = False,
     mirror_x: Any = False,
 ) -> tf.Tensor:
-    """One map per image for mirroring, turning, zooming and shifting it about its centre, in this order.
+    """One map per image: mirror, turn, zoom and shift it about its centre, in this order.
 
     The map leads from a pixel (x, y) of the result back to a place in the image: [x', y'] = map
-    @ [x, y, 1].
+    @ [x, y, 1]. Explained in notebook 07.
 
     Parameters
     ----------
@@ -113,8 +103,8 @@ def affine(
         Above 0; above 1 the image shrinks and more is seen, as in Keras' RandomZoom.
     shift_y, shift_x
         Pixels, down and to the right.
-    mirror_y, mirror_x
-        Swap top and bottom, left and right.
+    mirror_x
+        Swap left and right.
 
     Each may be a number, or [batch] of them.
 
@@ -126,47 +116,40 @@ def affine(
     """
     import tensorflow as tf
 
-    def column(value: Any) -> tf.Tensor:
-        return tf.reshape(tf.cast(value, tf.float64), [-1])
+    def each(value):
+        return tf.reshape(tf.cast(value, "float64"), [-1, 1, 1])
 
-    middle_y, middle_x = (column(height) - 1) / 2, (column(width) - 1) / 2
-    sign_y, sign_x = 1 - 2 * column(mirror_y), 1 - 2 * column(mirror_x)
-    cosine, sine = column(zoom) * tf.cos(column(angle)), column(zoom) * tf.sin(column(angle))
-    from_y, from_x = middle_y + column(shift_y), middle_x + column(shift_x)
-
-    def row(along_x: tf.Tensor, along_y: tf.Tensor, middle: tf.Tensor) -> tf.Tensor:
-        start = middle - along_x * from_x - along_y * from_y
-        return tf.stack([along_x + 0 * start, along_y + 0 * start, start], axis=-1)
-
-    rows = (
-        row(sign_x * cosine, -sign_x * sine, middle_x),
-        row(sign_y * sine, sign_y * cosine, middle_y),
-    )
-    return tf.cast(tf.stack(rows, axis=1), tf.float32)
+    cosine = tf.cos(each(angle))
+    sine = tf.sin(each(angle))
+    turn = tf.concat([cosine, -sine, sine, cosine], axis=1)
+    mirror = 1 - each(mirror_x) * [[2.0], [0.0]]
+    linear = mirror * each(zoom) * tf.reshape(turn, [-1, 2, 2])
+    centre = tf.cast([[width - 1], [height - 1]], "float64") / 2
+    shift = tf.concat([each(shift_x), each(shift_y)], axis=1)
+    start = centre - linear @ (centre + shift)
+    # If only the shift differs from image to image, there is one linear part for all of them.
+    linear += tf.zeros_like(start)
+    return tf.cast(tf.concat([linear, start], axis=2), "float32")
 
 
 def sample_affines(
-    count: int | tf.Tensor,
-    height: int | tf.Tensor,
-    width: int | tf.Tensor,
+    images: tf.Tensor,
     seed: Any,
     *,
-    flip: str = "horizontal",
     rotation: float = 0.1,
     zoom: float = 0.1,
     shift: float = 0.0,
 ) -> tf.Tensor:
-    """Draw one affine map per image.
+    """Draw one affine map per image. Explained in notebook 07.
+
+    Each image is mirrored left and right with chance one half.
 
     Parameters
     ----------
-    count, height, width
-        Number of images, and their size in pixels.
+    images
+        [batch, height, width, channels]; only the shape matters.
     seed
         Pair of integers.
-    flip
-        "none", "horizontal", "vertical" or "horizontal_and_vertical", each way with chance one
-        half.
     rotation
         Share of a full turn, in [0, 0.5]: 0.1 turns by up to 36 degrees either way.
     zoom
@@ -177,169 +160,172 @@ def sample_affines(
     Returns
     -------
     tf.Tensor
-        [count, 2, 3] float32, as from `affine`.
+        [batch, 2, 3] float32, as from `affine`.
     """
     import tensorflow as tf
 
-    _check_factors(flip, rotation, zoom, shift, "reflect")
-    draws = tf.unstack(seeding.uniform(seed, [6, count]))
-    turn, size, down, right = (2 * draw - 1 for draw in draws[:4])
+    _check_ranges(rotation, zoom, shift)
+    count, height, width, _ = tf.unstack(tf.shape(images))
+    numbers = seeding.uniform(seed, [6, count])
+    turn, size, down, right = tf.unstack(2 * numbers[:4] - 1)
     return affine(
         height,
         width,
         angle=turn * rotation * 2 * math.pi,
         zoom=1 + size * zoom,
-        shift_y=down * shift * tf.cast(height, tf.float64),
-        shift_x=right * shift * tf.cast(width, tf.float64),
-        mirror_y=(draws[4] < 0.5) & ("vertical" in flip),
-        mirror_x=(draws[5] < 0.5) & ("horizontal" in flip),
+        shift_y=down * shift * tf.cast(height, "float64"),
+        shift_x=right * shift * tf.cast(width, "float64"),
+        mirror_x=numbers[5] < 0.5,
     )
 
 
 def warp(
-    images: Any, affines: Any, fill: str = "reflect", fill_value: float = 0.0
+    images: Any,
+    affines: Any,
 ) -> tf.Tensor:
-    """Read each pixel of the result from where its image's map points to, between four pixels linearly.
+    """Read each pixel of the result from where its image's map points to. See notebook 07.
 
-    Equal to `tf.raw_ops.ImageProjectiveTransformV3` (bilinear) up to rounding, and several
-    times faster.
+    The value is interpolated linearly between four pixels; outside the image lies its mirror
+    image. Equal to `tf.raw_ops.ImageProjectiveTransformV3` (bilinear, reflect) up to rounding,
+    and several times faster.
 
     Parameters
     ----------
     images
-        [batch, height, width, channels], uint8 (the result is rounded) or floating.
+        [batch, height, width, channels], uint8 (the result is rounded) or floating (it is
+        computed in float32).
     affines
         [batch, 2, 3], as from `affine`.
-    fill
-        What lies outside the image: its mirror image ("reflect"), its edge ("nearest") or
-        `fill_value` ("constant").
 
     Returns
     -------
     tf.Tensor
-        Like `images`.
+        Shape and dtype of `images`.
     """
     import tensorflow as tf
 
     images = checks.check_images(images)
-    _check_factors("none", 0.0, 0.0, 0.0, fill)
-    return compiling.like(
-        _warp(images, tf.cast(affines, tf.float32), fill, float(fill_value)), images
-    )
+    warped = _warp(images, tf.cast(affines, "float32"))
+    # A function that was compiled for several shapes does not say which it returns.
+    warped.set_shape(images.shape)
+    return warped
 
 
 @compiling.compiled
-def _warp(images, affines, fill, fill_value):
+def _warp(images, affines):
     import tensorflow as tf
 
-    shape = tf.shape(images)
-    batch, height, width = shape[0], shape[1], shape[2]
-    wide = tf.float64 if images.dtype == tf.float64 else tf.float32
-    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
-    to_x, to_y = (affines[:, i, :, None, None] for i in range(2))
-    x, y = (
-        _fold(to[:, 0] * x + to[:, 1] * y + to[:, 2], n, fill)
-        for to, n in ((to_x, width), (to_y, height))
-    )
-    left, top = tf.floor(x), tf.floor(y)
-    across, down = (tf.cast(share, wide)[..., None] for share in (x - left, y - top))
-    left, top = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
-    pixels = tf.reshape(images, [-1, shape[3]])
-    first = (tf.range(batch) * height * width)[:, None, None]
+    batch, height, width, channels = tf.unstack(tf.shape(images))
+    column = tf.range(width, dtype="float32")
+    row = tf.range(height, dtype="float32")[:, None]
 
-    def tap(row, column):
-        inside_row, inside_column = (
-            tf.clip_by_value(row, 0, height - 1),
-            tf.clip_by_value(column, 0, width - 1),
-        )
-        value = tf.cast(tf.gather(pixels, first + inside_row * width + inside_column), wide)
-        if fill != "constant":
-            return value
-        inside = (inside_row == row) & (inside_column == column)
-        return tf.where(inside[..., None], value, tf.cast(fill_value, wide))
+    def source(axis, size):
+        along_x, along_y, start = tf.unstack(affines[:, axis, :, None, None], axis=1)
+        return _reflect(along_x * column + along_y * row + start, size)
 
-    upper = tap(top, left) * (1 - across) + tap(top, left + 1) * across
-    lower = tap(top + 1, left) * (1 - across) + tap(top + 1, left + 1) * across
-    value = upper * (1 - down) + lower * down
-    return tf.cast(tf.round(value) if images.dtype == tf.uint8 else value, images.dtype)
+    x = source(0, width)
+    y = source(1, height)
+    left = tf.floor(x)
+    top = tf.floor(y)
+    pixels = tf.reshape(images, [-1, channels])
+    first = tf.range(batch)[:, None, None] * height
+
+    def read(down, right):
+        row = tf.minimum(tf.cast(top, "int32") + down, height - 1)
+        column = tf.minimum(tf.cast(left, "int32") + right, width - 1)
+        values = tf.gather(pixels, (first + row) * width + column)
+        return tf.cast(values, "float32")
+
+    def blend(one, other, share):
+        share = share[..., None]
+        return one * (1 - share) + other * share
+
+    upper = blend(read(0, 0), read(0, 1), x - left)
+    lower = blend(read(1, 0), read(1, 1), x - left)
+    values = blend(upper, lower, y - top)
+    if images.dtype == "uint8":
+        values = tf.round(values)
+    return tf.cast(values, images.dtype)
 
 
-def _fold(place, size, fill):
-    """Bring a coordinate back to [0, size - 1], unless what lies outside is a constant."""
+def _reflect(place, size):
+    """Bring a coordinate back to [0, size - 1], mirrored at the pixels' outer edges."""
     import tensorflow as tf
 
-    size = tf.cast(size, tf.float32)
-    if (
-        fill == "reflect"
-    ):  # a triangle wave of period 2 size, with its folds on the pixels' outer edges
-        place += 0.5
-        place = tf.abs(place - 2 * size * tf.round(place * (0.5 / size))) - 0.5
-    return place if fill == "constant" else tf.clip_by_value(place, 0.0, size - 1)
+    size = tf.cast(size, "float32")
+    edge = place + 0.5
+    periods = tf.round(edge * (0.5 / size))
+    place = tf.abs(edge - 2 * size * periods) - 0.5
+    return tf.clip_by_value(place, 0, size - 1)
 
 
-@compiling.as_written
+@compiling.without_autograph
 def random_affine(
     images: Any,
     seed: Any,
     *,
-    flip: str = "horizontal",
     rotation: float = 0.1,
     zoom: float = 0.1,
     shift: float = 0.0,
-    fill: str = "reflect",
 ) -> tf.Tensor:
-    """Flip, rotate, zoom and shift each image of a batch at random, in one step; see `sample_affines` and `warp`."""
-    import tensorflow as tf
+    """Flip, rotate, zoom and shift each image of a batch at random, in one step.
 
+    For the parameters see `sample_affines` and `warp`. Explained in notebook 07.
+    """
     images = checks.check_images(images)
-    count, height, width = tf.unstack(tf.shape(images)[:3])
     affines = sample_affines(
-        count, height, width, seed, flip=flip, rotation=rotation, zoom=zoom, shift=shift
+        images,
+        seed,
+        rotation=rotation,
+        zoom=zoom,
+        shift=shift,
     )
-    return warp(images, affines, fill)
+    return warp(images, affines)
 
 
-class RandomAffine(seeding.SeededMap):
-    """`random_affine` as a step of a pipeline, on batches of images, or of (images, labels, ...).
+class _ImageMap(seeding.SeededMap):
+    """A step that changes images, and passes on unchanged what comes with them."""
+
+    def transform(self, seed, images, *others):
+        images = self.change(images, seed=seed)
+        return (images, *others) if others else images
+
+
+class RandomAffine(_ImageMap):
+    """`random_affine` as a step of a pipeline, for batches of images or (images, labels, ...).
 
     `dataset.batch(32).map(RandomAffine(seed=7))` changes every batch, in every epoch, anew;
-    labels pass unchanged.
+    labels pass unchanged. Explained in notebook 07.
 
     Parameters
     ----------
-    flip, rotation, zoom, shift, fill
-        As in `sample_affines` and `warp`.
+    rotation, zoom, shift
+        As in `sample_affines`.
     seed
         Integer; see `helpers.seeding.SeededMap`.
     """
 
     def __init__(
         self,
-        flip: str = "horizontal",
         rotation: float = 0.1,
         zoom: float = 0.1,
         shift: float = 0.0,
-        fill: str = "reflect",
         seed: int = 0,
     ):
         super().__init__(seed)
-        _check_factors(flip, rotation, zoom, shift, fill)
-        self.options = {
-            "flip": flip,
-            "rotation": rotation,
-            "zoom": zoom,
-            "shift": shift,
-            "fill": fill,
-        }
-
-    def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
-        """Change one batch with the given seed."""
-        images = random_affine(images, seed, **self.options)
-        return (images, *others) if others else images
+        _check_ranges(rotation, zoom, shift)
+        self.change = functools.partial(
+            random_affine,
+            rotation=rotation,
+            zoom=zoom,
+            shift=shift,
+        )
 
 
-class RandomCrop(seeding.SeededMap):
-    """`random_crop` as a step of a pipeline, on batches of images, or of (images, labels, ...). See notebook 10.
+class RandomCrop(_ImageMap):
+    """`random_crop` as a step of a pipeline, for batches of images or (images, labels, ...).
+
+    Explained in notebook 10.
 
     Parameters
     ----------
@@ -349,64 +335,50 @@ class RandomCrop(seeding.SeededMap):
         Integer; see `helpers.seeding.SeededMap`.
     """
 
-    def __init__(self, height: int, width: int, seed: int = 0):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        seed: int = 0,
+    ):
         super().__init__(seed)
-        self.height, self.width = (
-            checks.check_count("height", height, 1),
-            checks.check_count("width", width, 1),
+        self.change = functools.partial(
+            random_crop,
+            height=checks.check_count("height", height, 1),
+            width=checks.check_count("width", width, 1),
         )
-
-    def transform(self, seed: tf.Tensor, images: tf.Tensor, *others: tf.Tensor) -> Any:
-        """Crop one batch with the given seed."""
-        images = random_crop(images, self.height, self.width, seed)
-        return (images, *others) if others else images
 
 
 class Changed(NamedTuple):
-    """Share of pixel values that an augmentation changed, in training and in inference, in [0, 1]."""
+    """Share of values that an augmentation changed in training and in inference, in [0, 1]."""
 
     training: float
     inference: float
 
 
-def changed(augmentation: Any, images: Any) -> Changed:
-    """Run a layer or model with `training=True` and with `training=False`, and count the values it changed."""
+def changed(
+    augmentation: Any,
+    images: Any,
+) -> Changed:
+    """Run a layer or model with `training=True` and `training=False`; count what it changed.
+
+    Explained in notebook 07.
+    """
     import numpy as np
 
-    before = np.asarray(images)
-    after = [np.asarray(augmentation(before, training=training)) for training in (True, False)]
-    return Changed(*(float(np.mean(before.astype(values.dtype) != values)) for values in after))
+    images = np.asarray(images)
+
+    def share(training):
+        after = np.asarray(augmentation(images, training=training))
+        return float(np.mean(images.astype(after.dtype) != after))
+
+    return Changed(
+        training=share(True),
+        inference=share(False),
+    )
 
 
-def assert_training_only(augmentation: Any, images: Any) -> Changed:
-    """Prove that an augmentation acts in training and not in inference; return what `changed` found.
-
-    Raises
-    ------
-    AssertionError
-        It changed nothing in training, or something in inference.
-    """
-    found = changed(augmentation, images)
-    if found.training == 0:
-        raise AssertionError("the augmentation changed no pixel in training: it does nothing")
-    if found.inference > 0:
-        raise AssertionError(
-            f"the augmentation changed {found.inference:.1%} of the values in inference"
-        )
-    return found
-
-
-def _coins(images, seed):
-    import tensorflow as tf
-
-    return (seeding.uniform(seed, tf.shape(images)[:1]) < 0.5)[:, None, None, None]
-
-
-def _check_factors(flip, rotation, zoom, shift, fill):
-    if flip not in FLIPS:
-        raise ValueError(f"flip must be one of {FLIPS}, got {flip!r}")
-    if fill not in FILLS:
-        raise ValueError(f"fill must be one of {FILLS}, got {fill!r}")
-    checks.check_number("rotation", rotation, 0.0, 0.5)
-    checks.check_number("zoom", zoom, 0.0, 0.99)
-    checks.check_number("shift", shift, 0.0, 1.0)
+def _check_ranges(rotation, zoom, shift):
+    checks.check_number("rotation", rotation, 0, 0.5)
+    checks.check_number("zoom", zoom, 0, 0.99)
+    checks.check_number("shift", shift, 0, 1)

@@ -1,8 +1,4 @@
-"""Seeded draws: the same pair of integers draws the same numbers eagerly, in a graph, in `tf.data` and under XLA.
-
-The generator (Philox) is named instead of left to the device, and the numbers are made from its
-bits here.
-"""
+"""Random numbers from explicit seeds: the same seed gives the same numbers on every device."""
 
 from __future__ import annotations
 
@@ -12,50 +8,37 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def as_seed(seed: Any) -> tf.Tensor:
-    """Return the seed as a tensor of two integers, or say what is wrong with it."""
+def uniform(seed: Any, shape: Any) -> tf.Tensor:
+    """Draw float64 numbers uniformly from (0, 1): the middles of 2**32 equal cells.
+
+    The generator, Philox, is named here and not left to the device, and its bits become
+    numbers without rounding. So one seed draws the same eagerly, in a graph and in a pipeline;
+    under XLA too, if both of its integers are in [0, 2**32).
+
+    Parameters
+    ----------
+    seed
+        Pair of integers; a ValueError says what else was given.
+    shape
+        Of the result.
+    """
     import tensorflow as tf
 
     pair = tf.convert_to_tensor(seed)
     if not pair.dtype.is_integer or not pair.shape.is_compatible_with([2]):
         raise ValueError(
-            f"seed must be a pair of integers such as (7, 0); got {pair.dtype.name} of shape "
-            f"{tuple(pair.shape)}"
+            "seed must be a pair of integers such as (7, 0); "
+            f"got {pair.dtype.name} of shape {pair.shape}"
         )
-    return pair if pair.dtype in (tf.int32, tf.int64) else tf.cast(pair, tf.int64)
-
-
-def split(seed: Any, count: int) -> list[tf.Tensor]:
-    """Draw `count` independent seeds from one."""
-    import tensorflow as tf
-
     bits = tf.random.stateless_uniform(
-        [count, 2], as_seed(seed), None, None, tf.int32, alg="philox"
+        shape,
+        tf.cast(pair, "int64"),
+        minval=None,
+        maxval=None,
+        dtype="uint32",
+        alg="philox",
     )
-    return tf.unstack(bits)
-
-
-def uniform(seed: Any, shape: Any) -> tf.Tensor:
-    """Draw float64 numbers uniformly from (0, 1), both ends excluded: the middles of 2**32 equal cells."""
-    return to_unit(random_bits(seed, shape))
-
-
-def random_bits(seed: Any, shape: Any) -> tf.Tensor:
-    """Draw uint32 numbers, every bit a fair coin: `tf.random.stateless_uniform` in the two operations it is made of."""
-    import tensorflow as tf
-
-    state = tf.raw_ops.StatelessRandomGetKeyCounter(seed=as_seed(seed))
-    philox = tf.random.Algorithm.PHILOX.value
-    return tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=shape, key=state.key, counter=state.counter, alg=philox, dtype=tf.uint32
-    )
-
-
-def to_unit(bits: tf.Tensor) -> tf.Tensor:
-    """Turn uint32 numbers into float64 in (0, 1), exactly, so that it makes no difference where it is compiled."""
-    import tensorflow as tf
-
-    return (tf.cast(bits, tf.float64) + 0.5) * 2.0**-32
+    return (tf.cast(bits, "float64") + 0.5) / 2**32
 
 
 class SeededMap:
@@ -65,9 +48,9 @@ class SeededMap:
     batch and every epoch:
 
     - `dataset.map(step)`: the seed comes from a counter kept in the object. Run after run the
-      draws are the same as long as the map is sequential: no `num_parallel_calls`, for which
-      parallel calls would race for the counter, or
-      `tf.config.experimental.enable_op_determinism()`, which keeps them in order.
+      draws are the same as long as the map is sequential. With `num_parallel_calls` the calls
+      race for the counter, unless `tf.config.experimental.enable_op_determinism()` keeps them
+      in order.
     - `step.apply(dataset, num_parallel_calls=tf.data.AUTOTUNE)`: the seeds are zipped to the
       batches, so that the same batch gets the same seed however many calls run at once.
 
@@ -80,7 +63,7 @@ class SeededMap:
     def __init__(self, seed: int):
         import tensorflow as tf
 
-        if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        if not hasattr(seed, "__index__"):
             raise TypeError(f"seed must be an integer, got {seed!r}")
         self.seed = int(seed)
         self._generator = tf.random.Generator.from_seed(self.seed, alg="philox")
@@ -88,21 +71,24 @@ class SeededMap:
     def __call__(self, *batch: tf.Tensor) -> Any:
         import tensorflow as tf
 
-        return self.transform(self._generator.uniform_full_int([2], tf.int32), *batch)
+        seed = self._generator.uniform_full_int([2], tf.int32)
+        return self.transform(seed, *batch)
 
     def apply(
-        self, dataset: tf.data.Dataset, num_parallel_calls: int | None = None
+        self,
+        dataset: tf.data.Dataset,
+        num_parallel_calls: int | None = None,
     ) -> tf.data.Dataset:
-        """Return `dataset` (of batches) with this step mapped over it, the seeds fixed by the batch's place."""
+        """Return `dataset`, of batches, with this step mapped over it, seeded by place."""
         import tensorflow as tf
 
-        seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).batch(
-            2, drop_remainder=True
-        )
+        numbers = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True)
+        seeds = numbers.batch(2, drop_remainder=True)
 
-        def step(batch: Any, seed: tf.Tensor) -> Any:
-            return self.transform(seed, *(batch if isinstance(batch, tuple) else (batch,)))
+        def step(batch, seed):
+            if isinstance(batch, tuple):
+                return self.transform(seed, *batch)
+            return self.transform(seed, batch)
 
-        return tf.data.Dataset.zip((dataset, seeds)).map(
-            step, num_parallel_calls=num_parallel_calls
-        )
+        pairs = tf.data.Dataset.zip((dataset, seeds))
+        return pairs.map(step, num_parallel_calls=num_parallel_calls)

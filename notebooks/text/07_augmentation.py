@@ -520,7 +520,7 @@ for rate in (0.1, 0.2, 0.5):
     )
     assert np.isclose(out.max(), 1 / (1 - rate))
     assert abs(out.mean() - 1) < 0.02
-assert augment.assert_training_only(keras.layers.Dropout(0.2), wide).inference == 0
+assert augment.changed(keras.layers.Dropout(0.2), wide).inference == 0
 
 # %% [markdown]
 # ### The notes said: "a rate of 0.2 removes 20 % of the units"
