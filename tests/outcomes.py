@@ -19,7 +19,7 @@ FILE = Path(__file__).with_suffix(".json")
 def known(exercise: Exercise) -> dict[str, Case]:
     """Return the answers that an exercise knows, by a name of their own."""
     groups = {
-        "right": [exercise.known],
+        "right": [exercise.reference_case],
         "also right": exercise.alternatives,
         "wrong": exercise.misconceptions,
     }

@@ -1,4 +1,4 @@
-"""Plain values: copies of what an answer returned, that can be compared and put into few words."""
+"""Plain copies of what an answer gave, that can be compared and put into few words."""
 
 from __future__ import annotations
 
@@ -6,85 +6,111 @@ from typing import Any
 
 import numpy as np
 
-FEW = 12  # numbers shown of an array or a tuple
+MOST_SHOWN = 12  # numbers of an array or a tuple
+ATOL = 1e-5  # how far floats near 0 may be off
+SIMPLE = (type(None), str, bytes, int, float)
 
 
 def plain(value: Any) -> Any:
-    """Copy a value into numbers, text, arrays, and tuples and dicts of these; of other things only the type remains."""
-    if value is None or isinstance(value, str | bytes | bool | int | float):
+    """Copy a value into numbers, text, arrays, and tuples and dicts of these.
+
+    Of other things only the type remains, as text.
+    """
+    if isinstance(value, SIMPLE):
         return value
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
-    for method in ("to_list", "as_list"):  # a ragged tensor, a shape
-        if hasattr(value, method):
-            return plain(getattr(value, method)())
+    if hasattr(value, "to_list"):  # a ragged tensor
+        return plain(value.to_list())
+    if hasattr(value, "as_list"):  # a shape
+        return plain(value.as_list())
     if hasattr(value, "as_numpy_dtype") or isinstance(value, np.dtype):
         return value.name
     if not hasattr(value, "__array__"):
         return f"a thing of type {type(value).__name__}"
     array = np.array(value)
-    return plain(array.tolist()) if array.dtype == object else array
+    if array.dtype == object:  # strings of TensorFlow
+        return plain(array.tolist())
+    return array
 
 
-def same(one: Any, other: Any, rtol: float, atol: float) -> bool:
-    """Tell whether two plain values are equal: floats nearly, the rest exactly, a tuple and an array of its shape."""
+def equal(one: Any, other: Any, rtol: float) -> bool:
+    """Tell whether two plain values are equal: floats nearly, the rest exactly.
+
+    A tuple and an array of its shape and numbers are equal.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            same(one[key], other[key], rtol, atol) for key in one
-        )
-    if isinstance(one, tuple) or isinstance(other, tuple):
-        rows = all(
-            isinstance(v, tuple) or (isinstance(v, np.ndarray) and v.ndim > 0)
-            for v in (one, other)
-        )
-        return (
-            rows
-            and len(one) == len(other)
-            and all(same(a, b, rtol, atol) for a, b in zip(one, other))
-        )
-    one, other = np.asarray(one), np.asarray(other)
-    if one.dtype.kind == "f" and other.dtype.kind == "f":
-        return one.shape == other.shape and np.allclose(other, one, rtol, atol, equal_nan=True)
+        if one.keys() != other.keys():
+            return False
+        pairs = [(one[key], other[key]) for key in one]
+    elif isinstance(one, tuple) or isinstance(other, tuple):
+        if not _is_row(one) or not _is_row(other) or len(one) != len(other):
+            return False
+        pairs = list(zip(one, other, strict=True))
+    else:
+        return _equal_arrays(np.asarray(one), np.asarray(other), rtol)
+    return all(equal(first, second, rtol) for first, second in pairs)
+
+
+def _is_row(value):
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, tuple)
+
+
+def _equal_arrays(one, other, rtol):
+    if one.shape == other.shape and one.dtype.kind == other.dtype.kind == "f":
+        return np.allclose(other, one, rtol=rtol, atol=ATOL, equal_nan=True)
     return np.array_equal(one, other)
 
 
-def difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
-    """Say how two plain values differ: by their shapes, by the first place in large arrays, or as a whole."""
+def difference(expected: Any, got: Any, rtol: float) -> str:
+    """Say how two plain values differ.
+
+    Arrays differ by their shapes, or, if they are large, at the first place; all else as a
+    whole. As many digits are shown as it takes to see the difference.
+    """
     place = ""
     if isinstance(expected, np.ndarray) and isinstance(got, np.ndarray):
         if expected.shape != got.shape:
             return f"expected shape {expected.shape}, got shape {got.shape}"
-        if expected.size > FEW:
-            first = next(
-                i
-                for i in np.ndindex(expected.shape)
-                if not same(expected[i], got[i], rtol, atol)
-            )
-            place, expected, got = f" at {list(first)}", expected[first], got[first]
+        if expected.size > MOST_SHOWN:
+            index = _first_difference(expected, got, rtol)
+            place = f" at {list(index)}"
+            expected = expected[index]
+            got = got[index]
     for digits in (4, 8, 17):
-        texts = shown(expected, digits), shown(got, digits)
-        if texts[0] != texts[1]:
+        wanted = in_words(expected, digits)
+        found = in_words(got, digits)
+        if wanted != found:
             break
-    return "expected{} {}, got {}".format(place, *texts)
+    return f"expected{place} {wanted}, got {found}"
 
 
-def shown(value: Any, digits: int = 4) -> str:
+def _first_difference(expected, got, rtol):
+    for index in np.ndindex(expected.shape):
+        if not equal(expected[index], got[index], rtol):
+            return index
+    raise ValueError("the two arrays are equal")
+
+
+def in_words(value: Any, digits: int = 4) -> str:
     """Put a plain value into few words."""
     if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{key}: {shown(item, digits)}" for key, item in value.items())
-            + "}"
-        )
-    if isinstance(value, tuple | np.ndarray) and np.ndim(
-        value if isinstance(value, np.ndarray) else [0]
-    ):
-        if isinstance(value, np.ndarray) and value.size > FEW:
-            return f"an array of shape {value.shape}"
-        left, right = "[]" if isinstance(value, np.ndarray) else "()"
-        some = [shown(item, digits) for item in value[:FEW]] + ["..."] * (len(value) > FEW)
-        return left + ", ".join(some) + right
-    value = value.item() if isinstance(value, np.ndarray | np.generic) else value
-    return f"{value:.{digits}g}" if isinstance(value, float) else repr(value)
+        items = [f"{key}: {in_words(item, digits)}" for key, item in value.items()]
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, np.ndarray) and value.size > MOST_SHOWN:
+        return f"an array of shape {value.shape}"
+    if _is_row(value):
+        items = [in_words(item, digits) for item in value[:MOST_SHOWN]]
+        if len(value) > MOST_SHOWN:
+            items.append("...")
+        text = ", ".join(items)
+        return f"({text})" if isinstance(value, tuple) else f"[{text}]"
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return repr(value)

@@ -7,47 +7,45 @@ import json
 from pathlib import Path
 from typing import Any
 
+from helpers.checking import display
 from helpers.runtime import output_folder
+
+Noted = dict[str, dict[str, dict[str, Any]]]  # facts by notebook and number
 
 
 def note(notebook: str, number: int, **facts: Any) -> None:
-    """Note facts about one exercise: tried, right, hints, solution. A disk that fails or is read-only is no error."""
+    """Note facts about one exercise: tried, right, hints, solution.
+
+    A disk that fails or is read-only is no error.
+    """
+    noted = load()
+    exercises = noted.setdefault(notebook, {})
+    exercises.setdefault(str(number), {}).update(facts)
     with contextlib.suppress(OSError):
-        file, kept = _file(), load()
-        entry = kept.setdefault(notebook, {}).setdefault(str(number), {})
-        # Right once is right for good.
-        entry.update({name: value for name, value in facts.items() if name != "right" or value})
+        file = _file()
         partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(kept, indent=1, sort_keys=True), encoding="utf-8")
+        partial.write_text(json.dumps(noted, indent=1, sort_keys=True), encoding="utf-8")
         partial.replace(file)
 
 
-def load() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what was noted, by notebook and number; nothing if the file is missing or damaged."""
+def load() -> Noted:
+    """Return what was noted, by notebook and number.
+
+    A missing or damaged file counts as empty.
+    """
     try:
-        kept = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        noted = json.loads(_file().read_text(encoding="utf-8"))
+        for exercises in noted.values():  # anything but dicts in dicts is damage
+            for facts in exercises.values():
+                facts.keys()
+    except (OSError, ValueError, AttributeError):
         return {}
-    sound = isinstance(kept, dict) and all(
-        isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
-        for entries in kept.values()
-    )
-    return kept if sound else {}
+    return noted
 
 
 def progress() -> None:
-    """Print a short table of the exercises that were tried."""
-    rows = [
-        f"{notebook:30} {number:>8}   {'right' if entry.get('right') else 'not yet':8} "
-        f"{entry.get('hints', 0):>6}"
-        for notebook, entries in sorted(load().items())
-        for number, entry in sorted(entries.items())
-    ]
-    print(
-        f"{'notebook':30} exercise   {'result':8} {'hints':>6}",
-        *(rows or ["nothing tried yet"]),
-        sep="\n",
-    )
+    """Show a short table of the exercises that were tried."""
+    display.progress(load())
 
 
 def _file() -> Path:

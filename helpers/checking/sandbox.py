@@ -1,15 +1,17 @@
-"""Run a learner's code so that it disturbs nothing: time and memory are limited, random states restored.
+"""Run a learner's code with limits on time and memory.
 
 The code runs in a thread of its own, and the thread that asked waits for it. So nothing here
 depends on signals: it works in a notebook's kernel, in a test and on every system. Keras keeps
 its state (names of layers, seed, dtype policy) per thread, and what the code does to it is gone
-with the thread.
+with the thread. Python's and NumPy's random numbers, from which Keras draws its seeds, start
+from a fixed seed and are put back afterwards.
 
-Three things are beyond it. One call into compiled code that never returns cannot be
-interrupted: such a thread is left behind, and the learner is told to restart the kernel; where
-that code also holds Python's lock, as `sum(range(10**12))` does, not even that. A single huge
-allocation is refused on Linux without a GPU, elsewhere only what is taken piece by piece. And a
-seed set in TensorFlow also restarts operations that were given a seed of their own.
+Some things are beyond it. TensorFlow's own random numbers go on from where they were: no public
+function puts them back. One call into compiled code that never returns cannot be interrupted:
+such a thread is left behind, and the learner is told to restart the kernel; where that code
+also holds Python's lock, as ``sum(range(10**12))`` does, not even that. And a single huge
+allocation is refused on Linux without a GPU; elsewhere memory is limited only where it is taken
+piece by piece.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ SEED = 0
 
 
 class OutOfTime(BaseException):
-    """Raised inside code that runs for too long. No `Exception`, so that a learner's `except` does not swallow it."""
+    """Raised inside code that runs for too long.
+
+    It is no `Exception`, so that a learner's ``except Exception`` does not catch it.
+    """
 
 
 class OutOfMemory(BaseException):
@@ -40,7 +45,10 @@ class OutOfMemory(BaseException):
 
 @dataclass
 class Run:
-    """What became of a run: the exception that ended it, what it printed, whether it could not be stopped."""
+    """What became of a run.
+
+    `error` ended it, `printed` is what it printed, `stuck` says that it could not be stopped.
+    """
 
     error: BaseException | None = None
     printed: str = ""
@@ -55,8 +63,8 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
     work
         Takes and returns nothing.
     seconds
-        Time until it is interrupted by `OutOfTime`; up to three times as long where the machine
-        is busy with other things, and this process got less of the processor.
+        Time until it is interrupted by `OutOfTime`; up to three times as long where other
+        programs take the processor.
     memory
         Bytes that it may take beyond what the process has now; None: no limit.
 
@@ -65,21 +73,24 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
     Run
         Its `error` is whatever `work` raised, `SystemExit` and the two of this module included.
     """
-    import keras
+    outcome = Run()
+    printed = io.StringIO()
+    # An event is waited for, not the thread: a `join` that is interrupted believes that the
+    # thread has ended.
+    finished = threading.Event()
 
-    outcome, printed, over = Run(), io.StringIO(), threading.Event()
-
-    def guarded() -> None:
+    def call() -> None:
         with contextlib.suppress(BaseException):  # an interrupt may come late
             try:
-                keras.utils.set_random_seed(SEED)
+                random.seed(SEED)
+                np.random.seed(SEED)
                 work()
             except BaseException as error:
                 outcome.error = error
             finally:
-                over.set()
+                finished.set()
 
-    thread = threading.Thread(target=guarded, name="exercise", daemon=True)
+    thread = threading.Thread(target=call, name="exercise", daemon=True)
     with (
         random_states_kept(),
         memory_limited(memory),
@@ -89,115 +100,92 @@ def run(work: Callable[[], None], seconds: float, memory: int | None = None) -> 
         warnings.simplefilter("ignore")
         thread.start()
         try:
-            broken = _wait(over, seconds, memory)
+            broken = _wait(finished, seconds, memory)
         except BaseException:  # the learner pressed stop
-            _interrupt(thread, over, KeyboardInterrupt)
+            _interrupt(thread, finished, KeyboardInterrupt)
             raise
-        if broken:
-            _interrupt(thread, over, broken)
-            outcome.error, outcome.stuck = broken(), not over.is_set()
+        if broken is not None:
+            _interrupt(thread, finished, broken)
+            outcome.error = broken()
+            outcome.stuck = not finished.is_set()
     outcome.printed = printed.getvalue()
     return outcome
 
 
-# Here an event is waited for and not the thread itself: a `join` that is interrupted believes
-# that the thread ended.
-
-
 def _wait(
-    over: threading.Event, seconds: float, memory: int | None
+    finished: threading.Event, seconds: float, memory: int | None
 ) -> type[BaseException] | None:
-    """Wait until a run is over; return the limit it broke, or None."""
-    began, used, most = (
-        time.monotonic(),
-        time.process_time(),
-        None if memory is None else _resident() + memory,
-    )
-    while not over.wait(0.05):  # short, so that Ctrl-C is heard on every system
-        if most is not None and _resident() > most:
+    """Wait until a run has finished; return the limit it broke, or None."""
+    wall_start = time.monotonic()
+    processor_start = time.process_time()
+    memory_start = _memory_taken()
+    while not finished.wait(0.05):  # short, so that Ctrl-C is heard on every system
+        if memory is not None and _memory_taken() - memory_start > memory:
             return OutOfMemory
-        wall, processor = time.monotonic() - began, time.process_time() - used
+        wall = time.monotonic() - wall_start
+        processor = time.process_time() - processor_start
         if min(wall, processor) > seconds or wall > 3 * seconds:
             return OutOfTime
     return None
 
 
 def _interrupt(
-    thread: threading.Thread, over: threading.Event, error: type[BaseException]
+    thread: threading.Thread, finished: threading.Event, error: type[BaseException]
 ) -> None:
-    """Raise an exception inside a thread, for up to two seconds again and again: a bare `except` may catch it."""
+    """Raise an exception inside a thread, for up to two seconds again and again.
+
+    A bare ``except`` in it may catch the first.
+    """
     for _ in range(20):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread.ident), ctypes.py_object(error)
         )
-        if over.wait(0.1):
+        if finished.wait(0.1):
             return
 
 
-def _resident() -> int:
-    """Return the bytes of memory this process occupies; 0 where that cannot be told."""
+def _memory_taken(kind: str = "rss") -> int:
+    """Return the bytes of memory that this process has taken; 0 where that cannot be told."""
     try:
         import psutil  # comes with the notebook's kernel
     except ImportError:
         return 0
-    return psutil.Process().memory_info().rss
+    return getattr(psutil.Process().memory_info(), kind)
 
 
 @contextlib.contextmanager
 def memory_limited(extra: int | None) -> Iterator[None]:
-    """Let the process take at most `extra` bytes more. Then NumPy and TensorFlow raise, where the system would kill.
+    """Let the process take at most `extra` bytes more, on Linux without a GPU.
 
-    RLIMIT_DATA counts memory that can be written to, not the addresses that threads merely
-    reserve. With a GPU there is no such limit: its libraries load when they are first used, and
-    take what they need.
+    Then NumPy and TensorFlow raise, where the system would kill. RLIMIT_DATA counts memory that
+    can be written to, not the addresses that threads merely reserve. A GPU's libraries load
+    when they are first used, and take what they need.
     """
     import tensorflow as tf
 
-    if extra is None or sys.platform != "linux" or tf.config.get_visible_devices("GPU"):
+    taken = _memory_taken("data") if sys.platform == "linux" else 0
+    if extra is None or not taken or tf.config.get_visible_devices("GPU"):
         yield
         return
     import resource
 
-    old, most = resource.getrlimit(resource.RLIMIT_DATA)
-    with open("/proc/self/status", encoding="ascii") as lines:
-        taken = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = taken + extra
-    if min(value for value in (limit, old, most) if value != resource.RLIM_INFINITY) == limit:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    if soft == resource.RLIM_INFINITY or limit < soft:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (old, most))
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextlib.contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Put the random states of Python, NumPy and TensorFlow back, and TensorFlow's switches for whole programs."""
-    import tensorflow as tf
-
-    # No public function reads the state of the seed.
-    from tensorflow.python.eager import (
-        context,
-    )
-    from tensorflow.python.framework import config
-
-    eager = context.context()
-    # A new seed brings a new object: this one stays.
-    seed, operations = (
-        eager._seed,
-        getattr(eager, "_rng", None),
-    )
-    python, arrays = random.getstate(), np.random.get_state()
-    deterministic, eagerly = (
-        config.is_op_determinism_enabled(),
-        tf.config.functions_run_eagerly(),
-    )
+    """Put the random states of Python and NumPy back."""
+    python = random.getstate()
+    arrays = np.random.get_state()
     try:
         yield
     finally:
-        eager._seed, eager._rng = seed, operations
         random.setstate(python)
         np.random.set_state(arrays)
-        if deterministic != config.is_op_determinism_enabled():
-            (config.enable_op_determinism if deterministic else config.disable_op_determinism)()
-        tf.config.run_functions_eagerly(eagerly)

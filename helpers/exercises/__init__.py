@@ -23,12 +23,12 @@ __all__ = ["Exercise", "Verdict", "modules", "progress", "quiz"]
 
 
 def modules() -> dict[str, list[Exercise]]:
-    """Return the exercises of every notebook that has a module, by the module's name, in the notebooks' order."""
+    """Return the exercises of every notebook, by the name of their module, in order."""
     found = {}
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    for name in names:
         module = importlib.import_module(f"{__name__}.{name}")
         exercises = [value for value in vars(module).values() if isinstance(value, Exercise)]
-        found[name] = sorted(exercises, key=lambda exercise: exercise.number)
-    return dict(
-        sorted(found.items(), key=lambda item: [exercise.notebook for exercise in item[1]])
-    )
+        exercises.sort(key=lambda exercise: exercise.number)
+        found[name] = exercises
+    return found

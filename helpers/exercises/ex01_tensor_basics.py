@@ -27,12 +27,10 @@ def observe_mirror(answer):
 
 
 mirror = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "Mirror and crop",
-        "read a tensor's shape, rank and type, and cut pieces out of it",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="Mirror and crop",
+    objective="read a tensor's shape, rank and type, and cut pieces out of it",
     reference=mirror_and_crop,
     observe=observe_mirror,
     hints=(
@@ -124,12 +122,10 @@ def observe_standardise(answer):
 
 
 scale = Exercise(
-    *(
-        NOTEBOOK,
-        2,
-        "Standardise each picture",
-        "compute with whole tensors, along one axis, and by broadcasting",
-    ),
+    notebook=NOTEBOOK,
+    number=2,
+    title="Standardise each picture",
+    objective="compute with whole tensors, along one axis, and by broadcasting",
     reference=standardise,
     observe=observe_standardise,
     hints=(
@@ -222,8 +218,10 @@ def observe_average(answer):
 
 
 halves = Exercise(
-    *(NOTEBOOK, 3, "The mean of two pictures"),
-    "say when TensorFlow converts a type and when it refuses, and cast without losing values",
+    notebook=NOTEBOOK,
+    number=3,
+    title="The mean of two pictures",
+    objective="say when TensorFlow converts a type and when it refuses, and cast without losing values",
     reference=average,
     observe=observe_average,
     hints=(
@@ -298,7 +296,10 @@ def observe_update(answer):
 
 
 running = Exercise(
-    *(NOTEBOOK, 4, "A running mean", "keep what training changes in a variable"),
+    notebook=NOTEBOOK,
+    number=4,
+    title="A running mean",
+    objective="keep what training changes in a variable",
     reference=update,
     observe=observe_update,
     hints=(
@@ -395,12 +396,10 @@ def observe_letters(answer):
 
 
 letters = Exercise(
-    *(
-        NOTEBOOK,
-        5,
-        "How long are the words?",
-        "hold data that is not a box: sparse, ragged, text",
-    ),
+    notebook=NOTEBOOK,
+    number=5,
+    title="How long are the words?",
+    objective="hold data that is not a box: sparse, ragged, text",
     reference=mean_letters,
     observe=observe_letters,
     hints=(

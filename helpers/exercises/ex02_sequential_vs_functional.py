@@ -55,7 +55,10 @@ def observe_count(answer):
 
 
 count = Exercise(
-    *(NOTEBOOK, 1, "Count the parameters", "count a dense network's parameters by hand"),
+    notebook=NOTEBOOK,
+    number=1,
+    title="Count the parameters",
+    objective="count a dense network's parameters by hand",
     reference=count_parameters,
     observe=observe_count,
     hints=(
@@ -179,9 +182,13 @@ def observe_both_ways(answer):
 
 
 both = Exercise(
-    *(NOTEBOOK, 2, "One list of layers, two models"),
-    "build the same network with Sequential and with the Functional API, and say why they "
-    "are one thing",
+    notebook=NOTEBOOK,
+    number=2,
+    title="One list of layers, two models",
+    objective=(
+        "build the same network with Sequential and with the Functional API, and say why they "
+        "are one thing"
+    ),
     reference=both_ways,
     observe=observe_both_ways,
     praise="Train one of the two, and the other has learned the same: they are one network.",
@@ -313,12 +320,10 @@ def observe_wide_and_deep(answer):
 
 
 branches = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "Wide and deep",
-        "build networks with branches and several inputs, which Sequential cannot",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="Wide and deep",
+    objective="build networks with branches and several inputs, which Sequential cannot",
     reference=wide_and_deep,
     observe=observe_wide_and_deep,
     praise="It has 81,890 parameters.",
@@ -447,11 +452,10 @@ def observe_food(answer):
     )
     if sorted(shown) != list(range(50)):
         return
-    new_order, inside, whole = (
-        shown != sorted(shown),
-        shown[:8] != sorted(shown[:8]),
-        max(shown[:8]) - min(shown[:8]) > 20,
-    )
+    new_order = shown != sorted(shown)
+    inside = shown[:8] != sorted(shown[:8])
+    first_batches = [order(epoch(fed(number)))[:8] for number in (3, 4, 5)]
+    whole = any(max(batch) - min(batch) > 20 for batch in first_batches)
     yield "whether the pictures come in a new order", new_order
     yield "whether they do so inside a batch, too", inside
     yield "whether the first batch has pictures from the whole array", whole
@@ -471,12 +475,10 @@ def observe_food(answer):
 
 
 pairs = Exercise(
-    *(
-        NOTEBOOK,
-        4,
-        "Food for `fit`",
-        "feed `fit` with arrays or datasets, and labels with the loss that fits them",
-    ),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Food for `fit`",
+    objective="feed `fit` with arrays or datasets, and labels with the loss that fits them",
     reference=food,
     observe=observe_food,
     hints=(
@@ -635,8 +637,10 @@ def observe_name(answer):
 
 
 single = Exercise(
-    *(NOTEBOOK, 5, "Name it, and doubt it"),
-    "train a classifier, read its curves and its confusion matrix, and name a single picture",
+    notebook=NOTEBOOK,
+    number=5,
+    title="Name it, and doubt it",
+    objective="train a classifier, read its curves and its confusion matrix, and name a single picture",
     reference=name_it,
     observe=observe_name,
     hints=(

@@ -61,12 +61,10 @@ def shapes(weights):
 
 
 scale = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "A layer with one weight for each feature",
-        "write a layer from `__init__`, `build` and `call`",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="A layer with one weight for each feature",
+    objective="write a layer from `__init__`, `build` and `call`",
     reference=Scale,
     observe=observe_scale,
     hints=(
@@ -243,12 +241,10 @@ def watched(**options):
 
 
 around = Exercise(
-    *(
-        NOTEBOOK,
-        2,
-        "Be `__call__` yourself",
-        "say what `layer(x)` does besides `layer.call(x)`",
-    ),
+    notebook=NOTEBOOK,
+    number=2,
+    title="Be `__call__` yourself",
+    objective="say what `layer(x)` does besides `layer.call(x)`",
     reference=run,
     observe=observe_run,
     hints=(
@@ -374,7 +370,10 @@ def observe_power(answer):
 
 
 saved = Exercise(
-    *(NOTEBOOK, 3, "Make it survive", "make a layer that comes back from a file as it was"),
+    notebook=NOTEBOOK,
+    number=3,
+    title="Make it survive",
+    objective="make a layer that comes back from a file as it was",
     reference=Power,
     observe=observe_power,
     hints=(
@@ -518,7 +517,10 @@ def observe_dropout(answer):
 
 
 dropout = Exercise(
-    *(NOTEBOOK, 4, "Dropout", "write a layer that behaves differently in training"),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Dropout",
+    objective="write a layer that behaves differently in training",
     reference=CustomDropout,
     observe=observe_dropout,
     hints=(

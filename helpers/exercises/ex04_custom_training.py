@@ -66,12 +66,10 @@ def observe_pinball(answer):
 
 
 pinball = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "A loss that prefers one side",
-        "write a loss that is saved with its settings",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="A loss that prefers one side",
+    objective="write a loss that is saved with its settings",
     reference=PinballLoss,
     observe=observe_pinball,
     hints=(
@@ -214,8 +212,10 @@ def observe_pieces(answer):
 
 
 pieces = Exercise(
-    *(NOTEBOOK, 2, "Four pieces"),
-    "write activations, initializers, regularizers and constraints",
+    notebook=NOTEBOOK,
+    number=2,
+    title="Four pieces",
+    objective="write activations, initializers, regularizers and constraints",
     reference=four_pieces,
     observe=observe_pieces,
     hints=(
@@ -389,8 +389,10 @@ def observe_within(answer):
 
 
 within = Exercise(
-    *(NOTEBOOK, 3, "How often within tolerance?"),
-    "write a streaming metric, and say what a loss must have that a metric need not",
+    notebook=NOTEBOOK,
+    number=3,
+    title="How often within tolerance?",
+    objective="write a streaming metric, and say what a loss must have that a metric need not",
     reference=Within,
     observe=observe_within,
     praise=(
@@ -537,7 +539,10 @@ def observe_descend(answer):
 
 
 downhill = Exercise(
-    *(NOTEBOOK, 4, "Help the worst", "take gradients with a tape, of the part that you want"),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Help the worst",
+    objective="take gradients with a tape, of the part that you want",
     reference=descend,
     observe=observe_descend,
     hints=(
@@ -738,12 +743,10 @@ def observe_step(answer):
 
 
 halves = Exercise(
-    *(
-        NOTEBOOK,
-        5,
-        "Half a batch at a time",
-        "write a training step that equals `fit`, and compile it",
-    ),
+    notebook=NOTEBOOK,
+    number=5,
+    title="Half a batch at a time",
+    objective="write a training step that equals `fit`, and compile it",
     reference=accumulated_step,
     observe=observe_step,
     hints=(

@@ -89,12 +89,10 @@ def observe_checkpoint(answer):
 
 
 checkpoint = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "Keep the most accurate",
-        "keep the best model of a run on disk, and say what is in the file",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="Keep the most accurate",
+    objective="keep the best model of a run on disk, and say what is in the file",
     reference=keep_most_accurate,
     observe=observe_checkpoint,
     hints=(
@@ -218,7 +216,10 @@ def observe_stop(answer):
 
 
 stop = Exercise(
-    *(NOTEBOOK, 2, "Predict the stop", "predict, from the patience you set, when a run stops"),
+    notebook=NOTEBOOK,
+    number=2,
+    title="Predict the stop",
+    objective="predict, from the patience you set, when a run stops",
     reference=epochs_run,
     observe=observe_stop,
     hints=(
@@ -332,12 +333,10 @@ def observe_watchers(answer):
 
 
 patiences = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "Slow down twice, then stop",
-        "choose patiences and rates that do not work against each other",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="Slow down twice, then stop",
+    objective="choose patiences and rates that do not work against each other",
     reference=watchers,
     observe=observe_watchers,
     hints=(
@@ -466,7 +465,10 @@ def observe_good(answer):
 
 
 good = Exercise(
-    *(NOTEBOOK, 4, "Good enough", "write a callback of your own"),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Good enough",
+    objective="write a callback of your own",
     reference=StopWhenGood,
     observe=observe_good,
     hints=(
@@ -607,12 +609,10 @@ def observe_resume(answer):
 
 
 resume = Exercise(
-    *(
-        NOTEBOOK,
-        5,
-        "A run that can be killed",
-        "resume a run that was killed, and prove that nothing was lost",
-    ),
+    notebook=NOTEBOOK,
+    number=5,
+    title="A run that can be killed",
+    objective="resume a run that was killed, and prove that nothing was lost",
     reference=train_to,
     observe=observe_resume,
     hints=(

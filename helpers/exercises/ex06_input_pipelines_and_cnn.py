@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.checking.engine import Exercise
+from helpers.checking.pipelines import runs_ahead, three_epochs, without_optimizations
 
 NOTEBOOK = "06_input_pipelines_and_cnn"
 
@@ -34,7 +35,10 @@ def load_split(folder, size, share, seed):
 
 @cache
 def pictures():
-    """Return 15 PNG files, twice as wide as high: 250 at both sides, 10, 20, 30 ... in the middle."""
+    """Return 15 PNG files, twice as wide as high.
+
+    They hold 250 at both sides, and 10, 20, 30 ... in the middle.
+    """
     made = np.full((15, 8, 16, 3), 250, "uint8")
     made[:, :, 4:12] = 10 * np.arange(1, 16)[:, None, None, None]
     return [tf.io.encode_png(picture).numpy() for picture in made]
@@ -48,109 +52,62 @@ def make_folder(folder):
         file.write_bytes(picture)
 
 
-def plainly(dataset):
-    """Return the dataset without what TensorFlow would add by itself; it also starts faster."""
-    options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_optimization.inject_prefetch = False
-    options.autotune.enabled = (
-        False  # its thread may hold up whoever drops the iterator, for minutes
-    )
-    return dataset.with_options(options)
-
-
-def comes(things, count, seconds):
-    """Tell whether there are more than `count` things within so many seconds."""
-    end = time.monotonic() + seconds
-    while len(things) <= count and time.monotonic() < end:
-        time.sleep(0.005)
-    return len(things) > count
-
-
-def runs_ahead(made, count):
-    """Tell whether more than `count` things get made while nobody asks for one.
-
-    How long to wait, another pipeline says, one that surely runs ahead: a clock would judge how
-    busy the machine is.
-    """
-    if comes(made, count, 0.2):
-        return True
-    known = []
-
-    def note(number):
-        known.append(number)
-        return number
-
-    # Stateful, it would wait to be asked where operations are deterministic, as they are in the
-    # quick profile.
-    source = tf.data.Dataset.range(2).map(
-        lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False)
-    )
-    iterator = iter(plainly(source.prefetch(1)))
-    next(iterator)
-    comes(known, 1, 10)
-    list(iterator)  # one dropped while it waits for Python's lock could never end
-    return comes(made, count, 0.1)
-
-
-def epochs_of(batches):
-    """Cut the batches of three epochs into three lists."""
-    batches = list(batches)
-    count = len(batches) // 3
-    return batches[:count], batches[count : 2 * count], batches[2 * count :]
-
-
 def joined(batches):
     """Return the pictures of some batches, their numbers, and their labels."""
     pictures, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return pictures, np.round(pictures[:, 4, 4, 0] / 10).astype(int).tolist(), labels
 
 
+def class_of(number):
+    return (number - 1) // 5
+
+
 def observe_split(answer):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         make_folder(folder)
         parts = answer(folder, 8, 0.4, 7)
-        pair = isinstance(parts, (tuple, list)) and all(
+        are_datasets = isinstance(parts, tuple | list) and all(
             isinstance(part, tf.data.Dataset) for part in parts
         )
-        yield "how many datasets come back", len(parts) if pair else None
-        if not pair:
+        yield "how many datasets come back", len(parts) if are_datasets else None
+        if not are_datasets:
             return
-        train, val = (epochs_of(plainly(part.repeat(3)).as_numpy_iterator()) for part in parts)
-        (pictures, numbers, labels), (_, held, held_labels) = joined(train[0]), joined(val[0])
+        train, val = (
+            three_epochs(without_optimizations(part.repeat(3)).as_numpy_iterator())
+            for part in parts
+        )
+        pictures, numbers, labels = joined(train[0])
+        _, held, held_labels = joined(val[0])
         yield "the shape of one picture", pictures.shape[1:]
         yield "the sizes of the training batches", [len(labels) for _, labels in train[0]]
         yield "the sizes of the validation batches", [len(labels) for _, labels in val[0]]
         yield "the shape of all training labels", labels.shape
         if labels.ndim == 2:
-            fits = [*labels.argmax(1), *held_labels.argmax(1)] == [
-                (number - 1) // 5 for number in numbers + held
-            ]
-            yield "whether each label fits its folder", fits
-        bars = bool((pictures[:, 0] == 0).all())
-        yield "whether there are black bars", bars
-        yield (
-            "whether a picture was squeezed",
-            not bars and bool((pictures[:, 4, 0] > 240).all()),
-        )
-        yield "how many pictures are in both parts", len({*numbers} & {*held})
-        yield (
-            "whether there are several classes to validate with",
-            len({(number - 1) // 5 for number in held}) > 1,
-        )
-        yield (
-            "whether the training order is new in each epoch",
-            joined(train[1])[1] != joined(train[2])[1],
-        )
+            found = [*labels.argmax(1), *held_labels.argmax(1)]
+            wanted = [class_of(number) for number in numbers + held]
+            yield "whether each label fits its folder", found == wanted
+        has_bars = bool((pictures[:, 0] == 0).all())
+        yield "whether there are black bars", has_bars
+        shows_both_sides = bool((pictures[:, 4, 0] > 240).all())
+        yield "whether a picture was squeezed", shows_both_sides and not has_bars
+        yield "how many pictures are in both parts", len(set(numbers) & set(held))
+        held_classes = {class_of(number) for number in held}
+        yield "whether there are several classes to validate with", len(held_classes) > 1
+        _, second, _ = joined(train[1])
+        _, third, _ = joined(train[2])
+        yield "whether the training order is new in each epoch", second != third
+        orders = [joined(epoch)[1] for epoch in val]
         yield (
             "whether the validation order is always the same",
-            held == joined(val[1])[1] == joined(val[2])[1],
+            orders[0] == orders[1] == orders[2],
         )
 
 
 split = Exercise(
-    *(NOTEBOOK, 1, "A split to trust"),
-    "turn a folder of classes into two datasets, and predict what each argument changes",
+    notebook=NOTEBOOK,
+    number=1,
+    title="A split to trust",
+    objective="turn a folder of classes into two datasets, and predict what each argument changes",
     reference=load_split,
     observe=observe_split,
     hints=(
@@ -172,8 +129,10 @@ def loader(**changes):
             "batch_size": 8,
             "image_size": (size, size),
             "seed": seed,
+            "validation_split": share,
+            "subset": "both",
+            "crop_to_aspect_ratio": True,
         }
-        usual |= {"validation_split": share, "subset": "both", "crop_to_aspect_ratio": True}
         return keras.utils.image_dataset_from_directory(folder, **usual | changes)
 
     return answer
@@ -236,29 +195,25 @@ def epoch_seconds(read, train, batches, prefetch):
 
 
 def observe_epoch(answer):
-    for read, train, batches, prefetch in (
-        *(
-            (0.03, 0.03, 7, False),
-            (0.03, 0.03, 7, True),
-            (0.02, 0.05, 10, True),
-            (0.05, 0.02, 10, True),
-        ),
-        *((0.05, 0.02, 10, False), (0.2, 0.1, 1, True)),
-    ):
-        asked = (
-            f"read {read}, train {train}, {batches} batches, "
-            f"{'with' if prefetch else 'without'} prefetch"
-        )
+    cases = [
+        (0.03, 0.03, 7, False),
+        (0.03, 0.03, 7, True),
+        (0.02, 0.05, 10, True),
+        (0.05, 0.02, 10, True),
+        (0.05, 0.02, 10, False),
+        (0.2, 0.1, 1, True),
+    ]
+    for read, train, batches, prefetch in cases:
+        how = "with" if prefetch else "without"
+        asked = f"read {read}, train {train}, {batches} batches, {how} prefetch"
         yield asked, answer(read, train, batches, prefetch)
 
 
 epoch = Exercise(
-    *(
-        NOTEBOOK,
-        2,
-        "How long is an epoch?",
-        "say who waits for whom, and how long an epoch takes",
-    ),
+    notebook=NOTEBOOK,
+    number=2,
+    title="How long is an epoch?",
+    objective="say who waits for whom, and how long an epoch takes",
     reference=epoch_seconds,
     observe=observe_epoch,
     hints=(
@@ -328,7 +283,8 @@ def tuned(files, read, vary, batch_size):
 
 
 def observe_order(answer):
-    files_read, changes = [], []
+    files_read = []
+    changes = []
 
     def read_one(number):
         files_read.append(int(number))
@@ -339,52 +295,54 @@ def observe_order(answer):
         return np.float32(picture + len(changes) / 10_000)
 
     def read(number):
-        return tf.ensure_shape(
-            tf.numpy_function(read_one, [number], tf.float32, stateful=False), ()
-        ), number
+        picture = tf.numpy_function(read_one, [number], tf.float32, stateful=False)
+        return tf.ensure_shape(picture, ()), number
 
     def vary(picture, label):
-        return tf.ensure_shape(
-            tf.numpy_function(change_one, [picture], tf.float32, stateful=False), ()
-        ), label
+        changed = tf.numpy_function(change_one, [picture], tf.float32, stateful=False)
+        return tf.ensure_shape(changed, ()), label
 
     dataset = answer(tf.data.Dataset.range(44), read, vary, 8)
     yield "whether a dataset comes back", isinstance(dataset, tf.data.Dataset)
     if not isinstance(dataset, tf.data.Dataset):
         return
-    iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
-    first, ahead = next(iterator), runs_ahead(changes, 8)
-    epochs = epochs_of([first, *iterator])
-    yield "the sizes of the batches", [len(labels) for _, labels in epochs[0]]
+    iterator = without_optimizations(dataset.repeat(3)).as_numpy_iterator()
+    first = next(iterator)
+    ahead = runs_ahead(changes, 8)
+    epochs = three_epochs([first, *iterator])
+    yield "the sizes of the batches, sorted", sorted(len(labels) for _, labels in epochs[0])
     orders = [np.concatenate([labels for _, labels in epoch]).tolist() for epoch in epochs]
     yield "how many different pictures an epoch has", len(set(orders[0]))
     yield "how often a file was read in three epochs", len(files_read)
     yield "whether the second epoch has the order of the first", orders[0] == orders[1]
-    company = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
-    yield "whether a batch of the first epoch comes again", bool(company[0] & company[1])
-    yield (
-        "whether one of the last 16 files can be in the first batch",
-        max(max(order[:8]) for order in orders) >= 28,
-    )
+    companies = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
+    comes_again = bool(companies[0] & companies[1])
+    yield "whether a batch of the first epoch comes again", comes_again
+    if comes_again and orders[0] != orders[1]:
+        return  # what else is seen of mixed batches is chance
+    earliest = max(number - place for order in orders for place, number in enumerate(order))
+    yield "whether a file can come 21 places early", earliest >= 21
     changed = [
-        {int(k): x - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)}
+        {
+            int(label): picture - label
+            for pictures, labels in epoch
+            for picture, label in zip(pictures, labels, strict=True)
+        }
         for epoch in epochs[:2]
     ]
     yield "whether the pictures are changed", all(change > 0 for change in changed[0].values())
     yield (
         "whether a picture is changed as in the first epoch",
-        any(changed[0][k] == changed[1].get(k) for k in changed[0]),
+        any(changed[0][label] == changed[1].get(label) for label in changed[0]),
     )
     yield "whether the next batch is made while one is in use", ahead
 
 
 order = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "The right order",
-        "put the stages of a pipeline in an order that loses nothing",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="The right order",
+    objective="put the stages of a pipeline in an order that loses nothing",
     reference=tuned,
     observe=observe_order,
     hints=(
@@ -408,16 +366,17 @@ def stages(*names, buffer=None, drop_remainder=False):
     """Return an answer that puts the stages named one behind the other."""
 
     def answer(files, read, vary, batch_size):
-        dataset, size = files, buffer or len(files)
+        steps = {
+            "read": lambda dataset: dataset.map(read),
+            "vary": lambda dataset: dataset.map(vary),
+            "cache": lambda dataset: dataset.cache(),
+            "shuffle": lambda dataset: dataset.shuffle(buffer or len(files)),
+            "batch": lambda dataset: dataset.batch(batch_size, drop_remainder),
+            "prefetch": lambda dataset: dataset.prefetch(1),
+        }
+        dataset = files
         for name in names:
-            dataset = {
-                "read": lambda now: now.map(read),
-                "vary": lambda now: now.map(vary),
-                "cache": lambda now: now.cache(),
-                "shuffle": lambda now: now.shuffle(size),
-                "batch": lambda now: now.batch(batch_size, drop_remainder),
-                "prefetch": lambda now: now.prefetch(1),
-            }[name](dataset)
+            dataset = steps[name](dataset)
         return dataset
 
     return answer
@@ -474,10 +433,12 @@ order.wrong(
 
 
 def count_parameters(size, filters, units, num_classes):
-    total, channels = 0, 3
+    total = 0
+    channels = 3
     for count in filters:
         total += (3 * 3 * channels + 1) * count
-        channels, size = count, size // 2
+        channels = count
+        size = size // 2
     total += (size * size * channels + 1) * units
     return total + (units + 1) * num_classes
 
@@ -490,7 +451,10 @@ def observe_count(answer):
 
 
 count = Exercise(
-    *(NOTEBOOK, 4, "Count them", "work out the shapes and the parameters of a CNN by hand"),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Count them",
+    objective="work out the shapes and the parameters of a CNN by hand",
     reference=count_parameters,
     observe=observe_count,
     hints=(
@@ -506,12 +470,14 @@ count = Exercise(
 
 @count.right
 def by_building(size, filters, units, num_classes):
-    x = inputs = keras.Input((size, size, 3))
+    model = keras.Sequential([keras.Input((size, size, 3))])
     for number in filters:
-        x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(number, 3, padding="same")(x))
-    for width in (units, num_classes):
-        x = keras.layers.Dense(width)(x if x.ndim == 2 else keras.layers.Flatten()(x))
-    return keras.Model(inputs, x).count_params()
+        model.add(keras.layers.Conv2D(number, 3, padding="same"))
+        model.add(keras.layers.MaxPooling2D())
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(units))
+    model.add(keras.layers.Dense(num_classes))
+    return model.count_params()
 
 
 def counted(
@@ -524,11 +490,15 @@ def counted(
     """Return an answer with one of the rules changed."""
 
     def answer(size, filters, units, num_classes):
-        total, channels = 0, first
+        total = 0
+        channels = first
         for number in filters:
-            total += (9 * (channels if channels_in else 1) + bias) * number
-            channels, size = number, halve(size)
-        return total + (flatten(size, channels) + bias) * units + (units + bias) * num_classes
+            depth = channels if channels_in else 1
+            total += (9 * depth + bias) * number
+            channels = number
+            size = halve(size)
+        total += (flatten(size, channels) + bias) * units
+        return total + (units + bias) * num_classes
 
     return answer
 
@@ -545,7 +515,7 @@ count.wrong(
     "You rounded up when you halved. Pooling takes whole windows of 2 x 2: what happens to "
     "the 45th row?",
     "halved upwards",
-)(counted(halve=lambda size: -(-size // 2)))
+)(counted(halve=lambda size: math.ceil(size / 2)))
 count.wrong(
     "You never made the picture smaller. What does the pooling at the end of each block do "
     "to its size?",
@@ -573,7 +543,8 @@ count.wrong(
 
 def read_curves(history):
     best_epoch = 1 + int(np.argmin(history["val_loss"]))
-    return best_epoch, history["accuracy"][-1] - history["val_accuracy"][-1]
+    gap = history["accuracy"][-1] - history["val_accuracy"][-1]
+    return best_epoch, gap
 
 
 def observe_curves(answer):
@@ -583,10 +554,7 @@ def observe_curves(answer):
         "accuracy": [0.30, 0.55, 0.70, 0.85, 0.95],
         "val_accuracy": [0.35, 0.50, 0.58, 0.62, 0.60],
     }
-    yield (
-        "a run of five epochs",
-        answer({name: list(values) for name, values in history.items()}),
-    )
+    yield "a run of five epochs", answer(history)
     learns = {
         "loss": [1.5, 1.2, 1.0],
         "val_loss": [1.4, 1.1, 0.8],
@@ -597,12 +565,10 @@ def observe_curves(answer):
 
 
 curves = Exercise(
-    *(
-        NOTEBOOK,
-        5,
-        "Read the curves",
-        "read two curves together, and measure overfitting as a gap",
-    ),
+    notebook=NOTEBOOK,
+    number=5,
+    title="Read the curves",
+    objective="read two curves together, and measure overfitting as a gap",
     reference=read_curves,
     observe=observe_curves,
     hints=(

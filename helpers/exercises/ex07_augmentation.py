@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from helpers import augment
 from helpers.checking.engine import Exercise
-from helpers.exercises.ex06_input_pipelines_and_cnn import epochs_of, plainly, runs_ahead
+from helpers.checking.pipelines import runs_ahead, three_epochs, without_optimizations
 
 NOTEBOOK = "07_augmentation"
 
@@ -35,48 +35,62 @@ class TwoModes(keras.layers.Layer):
         return self.on(images) if training else self.off(images)
 
 
+def unchanged(images):
+    return images
+
+
+def mirrored(images):
+    return images[:, :, ::-1]
+
+
+def first_mirrored(images):
+    return tf.concat([mirrored(images[:1]), images[1:]], axis=0)
+
+
+def last_mirrored(images):
+    return tf.concat([images[:-1], mirrored(images[-1:])], axis=0)
+
+
+def darkened(images):
+    return images / 2
+
+
+def darkened_twice(images):
+    return images / 4
+
+
 def observe_layers(answer):
-    def same(images):
-        return images
-
-    def mirror(images):
-        return images[:, :, ::-1]
-
-    def mirror_first(images):
-        return tf.concat([mirror(images[:1]), images[1:]], axis=0)
-
-    def mirror_last(images):
-        return tf.concat([images[:-1], mirror(images[-1:])], axis=0)
-
-    for name, layer in {
-        "a layer that mirrors in training, or when nothing is said": TwoModes(mirror, same),
-        "dropout, which acts in training, and not when nothing is said": keras.layers.Dropout(
-            0.5, seed=0
+    layers = {
+        "a layer that mirrors in training, or when nothing is said": TwoModes(
+            mirrored, unchanged
         ),
-        "a layer that mirrors always": TwoModes(mirror, mirror),
-        "a layer that does nothing": TwoModes(same, same),
-        "a layer that acts in inference only": TwoModes(same, mirror),
+        "dropout, which acts in training, and not when nothing is said": (
+            keras.layers.Dropout(0.5, seed=0)
+        ),
+        "a layer that mirrors always": TwoModes(mirrored, mirrored),
+        "a layer that does nothing": TwoModes(unchanged, unchanged),
+        "a layer that acts in inference only": TwoModes(unchanged, mirrored),
         "a layer that makes images darker, and in inference less so": TwoModes(
-            lambda x: x / 4, lambda x: x / 2
+            darkened_twice, darkened
         ),
-        "a layer that makes images darker in training": TwoModes(lambda x: x / 2, same),
+        "a layer that makes images darker in training": TwoModes(darkened, unchanged),
         "a layer that mirrors the first image of the batch, in training": TwoModes(
-            mirror_first, same
+            first_mirrored, unchanged
         ),
         "a layer that mirrors the last image of the batch, in training": TwoModes(
-            mirror_last, same
+            last_mirrored, unchanged
         ),
-    }.items():
-        yield name, answer(layer, np.arange(1, 97, dtype="float32").reshape(2, 4, 4, 3))
+    }
+    for name, layer in layers.items():
+        images = np.arange(1, 97, dtype="float32").reshape(2, 4, 4, 3)
+        yield name, answer(layer, images)
 
 
 proof = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "A proof by counting",
-        "prove that a layer acts in training and keeps still in inference",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="A proof by counting",
+    objective="prove that a layer acts in training and keeps still in inference",
     reference=only_in_training,
     observe=observe_layers,
     hints=(
@@ -99,14 +113,20 @@ def differs(out, images):
 
 
 def by_modes(decide, on=True, off=False, changed=differs):
-    """Return an answer that calls a layer twice, with `training` as given (None: a plain call), and decides."""
+    """Return an answer that calls a layer twice, with `training` as given, and decides.
+
+    None stands for a plain call.
+    """
+
+    def call(layer, images, mode):
+        if mode is None:
+            return layer(images)
+        return layer(images, training=mode)
 
     def answer(layer, images):
-        outs = [
-            layer(images) if mode is None else layer(images, training=mode)
-            for mode in (on, off)
-        ]
-        return decide(*(changed(out, images) for out in outs))
+        changed_on = changed(call(layer, images, on), images)
+        changed_off = changed(call(layer, images, off), images)
+        return decide(changed_on, changed_off)
 
     return answer
 
@@ -173,57 +193,70 @@ def crop_and_flip(image, size, seed):
     return tf.image.stateless_random_flip_left_right(window, seed)
 
 
-def some_of(flags):
-    """Return whether none of the flags is set, some, or all."""
-    return "none" if not any(flags) else "all" if all(flags) else "some"
+def none_some_or_all(flags):
+    if all(flags):
+        return "all"
+    return "some" if any(flags) else "none"
+
+
+def share_of(flags):
+    """Put into words how many of many flags are set."""
+    if none_some_or_all(flags) != "some":
+        return "all alike"
+    return "about half" if 0.25 < np.mean(flags) < 0.75 else "not half"
+
+
+def are_mirrored(crops):
+    return crops[:, 0, 1, 0] < crops[:, 0, 0, 0]
+
+
+def corners_of(crops):
+    """Return the number of each crop's first pixel, counted row by row."""
+    return crops.min(axis=(1, 2, 3))
 
 
 def observe_crops(answer):
     # Every pixel holds its number, counted row by row, so it says where it was.
     numbered = tf.tile(tf.reshape(tf.range(480), (20, 24, 1)), (1, 1, 3))
     one = answer(tf.cast(numbered // 2, tf.uint8), 12, (0, 1))
-    yield "the shape of a crop with size 12", getattr(one, "shape", None)
+    shape = getattr(one, "shape", None)
+    yield "the shape of a crop with size 12", shape
     yield "the dtype of a crop of a uint8 picture", getattr(one, "dtype", None)
-    if getattr(one, "shape", None) != (12, 12, 3):
+    if shape != (12, 12, 3):
         return
-    seeds = [(0, s) for s in range(6)]
-    once, again = (np.stack([answer(numbered, 19, seed) for seed in seeds]) for _ in range(2))
+    seeds = [(0, number) for number in range(12)]
+    once = np.stack([answer(numbered, 19, seed) for seed in seeds])
+    again = np.stack([answer(numbered, 19, seed) for seed in seeds])
     yield "whether each row is still above the next", bool(np.all(np.diff(once, axis=1) == 24))
-    yield (
-        "whether pixels side by side are still side by side",
-        bool(np.all(abs(np.diff(once, axis=2)) == 1)),
-    )
-    turned, turned_again = (
-        (crops[:, 0, 1, 0] < crops[:, 0, 0, 0]).tolist() for crops in (once, again)
-    )
-    corners, corners_again = (crops.min(axis=(1, 2, 3)).tolist() for crops in (once, again))
-    yield "whether the same seed cuts the same window again", corners == corners_again
-    yield "whether the same seed mirrors the same crops again", turned == turned_again
-    yield "how many of several crops are mirrored", some_of(turned + turned_again)
-    seeds = tf.constant([(s, 0) for s in range(40)] + [(0, s) for s in range(1, 41)])
-    mapped = tf.data.Dataset.from_tensor_slices(seeds).map(
-        lambda seed: answer(numbered, 19, seed)
-    )
-    crops = np.stack(list(plainly(mapped).as_numpy_iterator()))
-    flags, corners = crops[:, 0, 1, 0] < crops[:, 0, 0, 0], crops.min(axis=(1, 2, 3))
-    share = (
-        "all alike"
-        if some_of(flags) != "some"
-        else "about half"
-        if 0.25 < flags.mean() < 0.75
-        else "not half"
-    )
-    yield "how many of 80 crops are mirrored inside map", share
-    yield "the rows in which windows of 19 begin, of 20", sorted({*(corners // 24).tolist()})
-    yield "the columns in which windows of 19 begin, of 24", sorted({*(corners % 24).tolist()})
-    both = [len(np.unique(half, axis=0)) > 4 for half in (crops[:40], crops[40:])]
-    yield "whether both numbers of the seed count", both
+    steps_aside = abs(np.diff(once, axis=2))
+    yield "whether pixels side by side are still side by side", bool(np.all(steps_aside == 1))
+    same_windows = np.array_equal(corners_of(once), corners_of(again))
+    yield "whether the same seed cuts the same window again", same_windows
+    flags = are_mirrored(once).tolist()
+    flags_again = are_mirrored(again).tolist()
+    yield "whether the same seed mirrors the same crops again", flags == flags_again
+    yield "how many of several crops are mirrored", none_some_or_all(flags + flags_again)
+    first_counts = [(number, 0) for number in range(40)]
+    second_counts = [(0, number) for number in range(1, 41)]
+    seeds = tf.data.Dataset.from_tensor_slices(tf.constant(first_counts + second_counts))
+    mapped = seeds.map(lambda seed: answer(numbered, 19, seed))
+    crops = np.stack(list(without_optimizations(mapped).as_numpy_iterator()))
+    yield "how many of 80 crops are mirrored inside map", share_of(are_mirrored(crops))
+    rows, columns = np.divmod(corners_of(crops), 24)
+    yield "the rows in which windows of 19 begin, of 20", sorted(set(rows.tolist()))
+    yield "the columns in which windows of 19 begin, of 24", sorted(set(columns.tolist()))
+    kinds = [len(np.unique(half, axis=0)) for half in (crops[:40], crops[40:])]
+    yield "whether both numbers of the seed count", [kind > 4 for kind in kinds]
 
 
 crop = Exercise(
-    *(NOTEBOOK, 2, "Crop and flip"),
-    "change pictures at random with `tf.image`, and get the same change again from the same "
-    "seed",
+    notebook=NOTEBOOK,
+    number=2,
+    title="Crop and flip",
+    objective=(
+        "change pictures at random with `tf.image`, and get the same change again from the same "
+        "seed"
+    ),
     reference=crop_and_flip,
     observe=observe_crops,
     hints=(
@@ -347,7 +380,9 @@ def training_pipeline(examples, step, batch_size):
 
 
 def observe_pipeline(answer):
-    reads, changes, ranks = [], [], set()
+    reads = []
+    changes = []
+    ranks = set()
 
     def read_one(number):
         reads.append(int(number))
@@ -358,9 +393,8 @@ def observe_pipeline(answer):
         return batch + np.float32(len(changes) / 10_000)
 
     def read(number):
-        return tf.ensure_shape(
-            tf.numpy_function(read_one, [number], tf.float32, stateful=False), (2, 2, 3)
-        ), number
+        picture = tf.numpy_function(read_one, [number], tf.float32, stateful=False)
+        return tf.ensure_shape(picture, (2, 2, 3)), number
 
     def step(batch, labels):
         ranks.add(batch.shape.rank)
@@ -371,46 +405,56 @@ def observe_pipeline(answer):
     yield "whether a dataset comes back", isinstance(dataset, tf.data.Dataset)
     if not isinstance(dataset, tf.data.Dataset):
         return
-    iterator = plainly(dataset.repeat(3)).as_numpy_iterator()
-    first, ahead = next(iterator), runs_ahead(changes, 1)
-    # To its end before anything is yielded: looking may stop there.
+    iterator = without_optimizations(dataset.repeat(3)).as_numpy_iterator()
+    first = next(iterator)
+    ahead = runs_ahead(changes, 1)
     batches = [
         first,
         *iterator,
-    ]
+    ]  # to the end before anything is yielded: looking may stop there
     yield "the rank of the images that step gets", sorted(ranks)
     yield "the shape of a batch of images", first[0].shape
     if first[0].shape != (4, 2, 2, 3):
         return
-    epochs = epochs_of(batches)
+    epochs = three_epochs(batches)
     orders = [np.concatenate([labels for _, labels in epoch]).tolist() for epoch in epochs]
     yield "how many different pictures an epoch has", len(set(orders[0]))
-    fits = all((np.floor(x[:, 0, 0, 0]) == y).all() for epoch in epochs for x, y in epoch)
-    yield "whether each label fits its picture", fits
+    fits = [
+        np.array_equal(np.floor(images[:, 0, 0, 0]), labels)
+        for epoch in epochs
+        for images, labels in epoch
+    ]
+    yield "whether each label fits its picture", all(fits)
     yield "how often a picture was read in three epochs", len(reads)
     variants = [
-        {int(k): x.mean() - k for xs, ks in epoch for x, k in zip(xs, ks, strict=True)}
+        {
+            int(label): image.mean() - label
+            for images, labels in epoch
+            for image, label in zip(images, labels, strict=True)
+        }
         for epoch in epochs
     ]
-    changed = [variants[0][k] != variants[1].get(k) for k in variants[0]]
-    yield "how many pictures have another variant in the second epoch", some_of(changed)
-    yield "whether the second epoch has the order of the first", orders[0] == orders[1]
-    company = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
-    yield "whether a batch of the first epoch comes again", company[0] == company[1]
+    changed = [variants[0][label] != variants[1].get(label) for label in variants[0]]
     yield (
-        "whether one of the last 12 pictures can be in the first batch",
-        max(max(o[:4]) for o in orders) >= 8,
+        "how many pictures have another variant in the second epoch",
+        none_some_or_all(changed),
     )
+    yield "whether the second epoch has the order of the first", orders[0] == orders[1]
+    companies = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
+    comes_again = companies[0] == companies[1]
+    yield "whether a batch of the first epoch comes again", comes_again
+    if comes_again and orders[0] != orders[1]:
+        return  # what else is seen of mixed batches is chance
+    earliest = max(number - place for order in orders for place, number in enumerate(order))
+    yield "whether a picture can come 5 places early", earliest >= 5
     yield "whether the next batch is made while one is in use", ahead
 
 
 pipeline = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "The order of things",
-        "build a pipeline that reads once and augments anew in every epoch",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="The order of things",
+    objective="build a pipeline that reads once and augments anew in every epoch",
     reference=training_pipeline,
     observe=observe_pipeline,
     hints=(
@@ -426,24 +470,25 @@ pipeline = Exercise(
 def kept_as_batches(examples, step, batch_size):
     kept = examples.batch(3).cache().unbatch()
     order = kept.shuffle(99, seed=5, reshuffle_each_iteration=True)
-    return (
-        order.batch(batch_size, drop_remainder=True, num_parallel_calls=2).map(step).prefetch(1)
-    )
+    batches = order.batch(batch_size, drop_remainder=True, num_parallel_calls=2)
+    return batches.map(step).prefetch(1)
 
 
 def stages(*names, buffer=1000):
     """Return an answer that puts the stages named one behind the other."""
 
     def answer(examples, step, batch_size):
+        steps = {
+            "cache": lambda dataset: dataset.cache(),
+            "shuffle": lambda dataset: dataset.shuffle(buffer),
+            "batch": lambda dataset: dataset.batch(batch_size),
+            "step": lambda dataset: dataset.map(step),
+            "prefetch": lambda dataset: dataset.prefetch(1),
+        }
+        dataset = examples
         for name in names:
-            examples = {
-                "cache": lambda now: now.cache(),
-                "shuffle": lambda now: now.shuffle(buffer),
-                "batch": lambda now: now.batch(batch_size),
-                "step": lambda now: now.map(step),
-                "prefetch": lambda now: now.prefetch(1),
-            }[name](examples)
-        return examples
+            dataset = steps[name](dataset)
+        return dataset
 
     return answer
 
@@ -527,18 +572,17 @@ def observe_drop(answer):
         "x in training at rate 0.5, where one number of chance is just that",
         answer(x(), 0.5, chance(), True),
     )
-    given = x(), chance()
-    answer(given[0], 0.2, given[1], True)
-    yield "the arrays you were given, after the call", given
+    given_x = x()
+    given_chance = chance()
+    answer(given_x, 0.2, given_chance, True)
+    yield "the arrays you were given, after the call", (given_x, given_chance)
 
 
 dropping = Exercise(
-    *(
-        NOTEBOOK,
-        4,
-        "Dropout by hand",
-        "write dropout yourself, and say why it scales what is left",
-    ),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Dropout by hand",
+    objective="write dropout yourself, and say why it scales what is left",
     reference=drop,
     observe=observe_drop,
     hints=(
@@ -554,14 +598,18 @@ dropping = Exercise(
 
 @dropping.right
 def by_a_factor(x, rate, chance, training):
-    return x * ((np.asarray(chance) >= rate) / (1 - rate)) ** int(training)
+    factor = (np.asarray(chance) >= rate) / (1 - rate)
+    return x * factor if training else x
 
 
 def dropped(in_training, in_inference=lambda x, rate, kept: x):
     """Return an answer made of a rule for each mode; `kept` tells which values survive."""
-    return lambda x, rate, chance, training: (in_training if training else in_inference)(
-        x, rate, chance >= rate
-    )
+
+    def answer(x, rate, chance, training):
+        rule = in_training if training else in_inference
+        return rule(x, rate, chance >= rate)
+
+    return answer
 
 
 def scaled(x, rate, kept):
@@ -631,7 +679,8 @@ def x_changed(x, rate, chance, training):
 
 
 def judge(base, remedy):
-    (base_seen, base_new), (seen, new) = np.transpose(base), np.transpose(remedy)
+    base_seen, base_new = np.transpose(base)
+    seen, new = np.transpose(remedy)
     smaller = np.mean((base_seen - base_new) - (seen - new))
     return smaller, int(np.sum(new > base_new))
 
@@ -658,12 +707,10 @@ def observe_judge(answer):
 
 
 remedies = Exercise(
-    *(
-        NOTEBOOK,
-        5,
-        "Judge two remedies",
-        "judge from several seeds what augmentation and dropout changed",
-    ),
+    notebook=NOTEBOOK,
+    number=5,
+    title="Judge two remedies",
+    objective="judge from several seeds what augmentation and dropout changed",
     reference=judge,
     observe=observe_judge,
     hints=(
@@ -690,11 +737,13 @@ def judged(smaller=None, better=None):
     """Return an answer that has a rule of its own for one of the two numbers."""
 
     def answer(base, remedy):
-        right = judge(base, remedy)
-        columns = *np.transpose(base), *np.transpose(remedy)
-        return smaller(*columns) if smaller else right[0], better(
-            *columns
-        ) if better else right[1]
+        columns = [*np.transpose(base), *np.transpose(remedy)]
+        first, second = judge(base, remedy)
+        if smaller:
+            first = smaller(*columns)
+        if better:
+            second = better(*columns)
+        return first, second
 
     return answer
 

@@ -32,7 +32,10 @@ def observe_box(answer):
 
 
 box = Exercise(
-    *(NOTEBOOK, 1, "The box", "turn a share into a box, and clip it at the edge of the image"),
+    notebook=NOTEBOOK,
+    number=1,
+    title="The box",
+    objective="turn a share into a box, and clip it at the edge of the image",
     reference=box_at,
     observe=observe_box,
     hints=(
@@ -146,12 +149,10 @@ def observe_mix(answer):
 
 
 label = Exercise(
-    *(
-        NOTEBOOK,
-        2,
-        "The label",
-        "give the label exactly the weight of the pixels that were pasted",
-    ),
+    notebook=NOTEBOOK,
+    number=2,
+    title="The label",
+    objective="give the label exactly the weight of the pixels that were pasted",
     reference=mix,
     observe=observe_mix,
     hints=(
@@ -252,12 +253,10 @@ def observe_batch(answer):
 
 
 batch = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "A whole batch",
-        "mix a whole batch at once, each image with its own box and partner",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="A whole batch",
+    objective="mix a whole batch at once, each image with its own box and partner",
     reference=mix_batch,
     observe=observe_batch,
     hints=(
@@ -339,12 +338,10 @@ def end_taken_in(images, labels, boxes, partner):
 # Exercise 4
 
 fault = quiz(
-    *(
-        NOTEBOOK,
-        4,
-        "Find the fault",
-        "tell a right implementation from a wrong one by counting",
-    ),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Find the fault",
+    objective="tell a right implementation from a wrong one by counting",
     name="fault",
     right="B",
     because="Around (5, 60) the box leaves the image, and the label does not know it.",
@@ -386,7 +383,10 @@ def observe_verdict(answer):
 
 
 table = Exercise(
-    *(NOTEBOOK, 5, "Read the table", "say whether it helped, from several seeds"),
+    notebook=NOTEBOOK,
+    number=5,
+    title="Read the table",
+    objective="say whether it helped, from several seeds",
     reference=verdict,
     observe=observe_verdict,
     hints=(

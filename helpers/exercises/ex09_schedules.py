@@ -35,7 +35,10 @@ def observe_plan(answer):
 
 
 ending = Exercise(
-    *(NOTEBOOK, 1, "End with the training", COUNTING),
+    notebook=NOTEBOOK,
+    number=1,
+    title="End with the training",
+    objective=COUNTING,
     reference=plan,
     observe=observe_plan,
     hints=(
@@ -150,8 +153,10 @@ def observe_triangle(answer):
 
 
 triangle = Exercise(
-    *(NOTEBOOK, 2, "A schedule of your own"),
-    "write a schedule that the optimizer can call with any step, and that survives saving",
+    notebook=NOTEBOOK,
+    number=2,
+    title="A schedule of your own",
+    objective="write a schedule that the optimizer can call with any step, and that survives saving",
     reference=Triangle,
     observe=observe_triangle,
     hints=(
@@ -307,12 +312,10 @@ def observe_rule(answer):
 
 
 epochs = Exercise(
-    *(
-        NOTEBOOK,
-        3,
-        "Once an epoch",
-        "tell what is per step from what is per epoch, and use each where it belongs",
-    ),
+    notebook=NOTEBOOK,
+    number=3,
+    title="Once an epoch",
+    objective="tell what is per step from what is per epoch, and use each where it belongs",
     reference=rule_for,
     observe=observe_rule,
     hints=(
@@ -401,7 +404,10 @@ def observe_never(answer):
 
 
 late = Exercise(
-    *(NOTEBOOK, 4, "Which of them never decays?", COUNTING),
+    notebook=NOTEBOOK,
+    number=4,
+    title="Which of them never decays?",
+    objective=COUNTING,
     reference=[5],
     observe=observe_never,
     hints=(
@@ -484,8 +490,10 @@ def observe_recorder(answer):
 
 
 recorder = Exercise(
-    *(NOTEBOOK, 5, "Off by one"),
-    "plot a schedule from the object the optimizer gets, and record the rate it used",
+    notebook=NOTEBOOK,
+    number=5,
+    title="Off by one",
+    objective="plot a schedule from the object the optimizer gets, and record the rate it used",
     reference=Recorder,
     observe=observe_recorder,
     hints=(

@@ -58,7 +58,10 @@ def observe_missing(answer):
 
 
 shard = Exercise(
-    *(NOTEBOOK, 1, "What is missing?", "read TFRecords and prove that nothing is missing"),
+    notebook=NOTEBOOK,
+    number=1,
+    title="What is missing?",
+    objective="read TFRecords and prove that nothing is missing",
     reference=missing,
     observe=observe_missing,
     hints=(
@@ -186,12 +189,10 @@ def observe_vgg16(answer):
 
 
 pixels = Exercise(
-    *(
-        NOTEBOOK,
-        2,
-        "Prepare pixels for VGG16",
-        "give each pretrained backbone the pixels it was trained on",
-    ),
+    notebook=NOTEBOOK,
+    number=2,
+    title="Prepare pixels for VGG16",
+    objective="give each pretrained backbone the pixels it was trained on",
     reference=for_vgg16,
     observe=observe_vgg16,
     hints=(
@@ -343,8 +344,10 @@ def observe_thaw(answer):
 
 
 frozen = Exercise(
-    *(NOTEBOOK, 3, "The layers that must not move"),
-    "train a head, then fine-tune without destroying what the backbone knows",
+    notebook=NOTEBOOK,
+    number=3,
+    title="The layers that must not move",
+    objective="train a head, then fine-tune without destroying what the backbone knows",
     reference=thaw,
     observe=observe_thaw,
     hints=(
@@ -490,8 +493,10 @@ def observe_f1(answer):
 
 
 f1 = Exercise(
-    *(NOTEBOOK, 4, "Macro F1 from the matrix"),
-    "judge a classifier by macro F1, by its confusions and by its worst mistakes",
+    notebook=NOTEBOOK,
+    number=4,
+    title="Macro F1 from the matrix",
+    objective="judge a classifier by macro F1, by its confusions and by its worst mistakes",
     reference=macro_f1,
     observe=observe_f1,
     hints=(
@@ -618,8 +623,10 @@ def observe_conclude(answer):
 
 
 conclusion = Exercise(
-    *(NOTEBOOK, 5, "What may you conclude?"),
-    "change one thing at a time, over several seeds, and say what you may conclude",
+    notebook=NOTEBOOK,
+    number=5,
+    title="What may you conclude?",
+    objective="change one thing at a time, over several seeds, and say what you may conclude",
     reference=conclude,
     observe=observe_conclude,
     hints=(

@@ -39,12 +39,10 @@ def observe_part(answer):
 
 
 loss = Exercise(
-    *(
-        NOTEBOOK,
-        1,
-        "Its part of the loss",
-        "train on several devices and get what one device gives",
-    ),
+    notebook=NOTEBOOK,
+    number=1,
+    title="Its part of the loss",
+    objective="train on several devices and get what one device gives",
     reference=part_of_the_loss,
     observe=observe_part,
     hints=(
@@ -139,7 +137,10 @@ def observe_batches(answer):
 
 
 rows = Exercise(
-    *(NOTEBOOK, 2, "Its own rows", SHARES),
+    notebook=NOTEBOOK,
+    number=2,
+    title="Its own rows",
+    objective=SHARES,
     reference=my_batches,
     observe=observe_batches,
     hints=(
@@ -247,7 +248,10 @@ def observe_duties(answer):
 
 
 roles = Exercise(
-    *(NOTEBOOK, 3, "Who does what", SHARES),
+    notebook=NOTEBOOK,
+    number=3,
+    title="Who does what",
+    objective=SHARES,
     reference=duties,
     observe=observe_duties,
     hints=(
@@ -350,12 +354,10 @@ def observe_step(answer):
 
 
 network = Exercise(
-    *(
-        NOTEBOOK,
-        4,
-        "The seconds of a step",
-        "count what an all-reduce sends, and say when the network binds",
-    ),
+    notebook=NOTEBOOK,
+    number=4,
+    title="The seconds of a step",
+    objective="count what an all-reduce sends, and say when the network binds",
     reference=step_seconds,
     observe=observe_step,
     hints=(
@@ -462,7 +464,10 @@ def observe_bill(answer):
 
 
 price = Exercise(
-    *(NOTEBOOK, 5, "The bill", "work out what a run will take and cost before it is started"),
+    notebook=NOTEBOOK,
+    number=5,
+    title="The bill",
+    objective="work out what a run will take and cost before it is started",
     reference=bill,
     observe=observe_bill,
     hints=(
