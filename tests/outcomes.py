@@ -1,7 +1,7 @@
-"""What the exercises say to every answer they know: ``python tests/outcomes.py`` writes it to outcomes.json.
+"""What the exercises say to every answer they know.
 
-Every supported version of Python, TensorFlow and Keras has to say the same; test_exercises.py
-compares.
+``python tests/outcomes.py`` writes it to outcomes.json. Every supported version of Python,
+TensorFlow and Keras has to say the same; helpers/exercises/test_exercises.py compares.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ def known(exercise: Exercise) -> dict[str, Case]:
         "also right": exercise.alternatives,
         "wrong": exercise.misconceptions,
     }
-    return {f"{group}: {case.name}": case for group, cases in groups.items() for case in cases}
+    found = {}
+    for group, cases in groups.items():
+        for case in cases:
+            found[f"{group}: {case.name}"] = case
+    return found
 
 
 def outcome(verdict: Verdict) -> list[str]:
-    """Return what was said, without what belongs to a version: an error's own words, and the line it was raised in."""
+    """Return what was said, without an error's own words and the line it was raised in.
+
+    Those belong to a version.
+    """
     text = re.sub(r"(Error|Exception)( in line )\d+(.*?`)?: .*", r"\1\2N: ...", verdict.text)
     text = re.sub(r"(cannot be used like this: \w+: ).*", r"\1...", text)
     return [verdict.kind, verdict.misconception, text]
@@ -40,13 +47,14 @@ def identity(exercise: Exercise) -> str:
 
 def table() -> dict[str, dict[str, list[str]]]:
     """Return the outcome of every known answer of every exercise."""
-    return {
-        identity(exercise): {
-            name: outcome(exercise.judge(case.answer)) for name, case in known(exercise).items()
-        }
-        for found in exercises.modules().values()
-        for exercise in found
-    }
+    outcomes = {}
+    for found in exercises.modules().values():
+        for exercise in found:
+            outcomes[identity(exercise)] = {
+                name: outcome(exercise.judge(case.answer))
+                for name, case in known(exercise).items()
+            }
+    return outcomes
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ class Exercise:
         Said of a wrong answer that is no known one, instead of what was expected: for numbers
         and choices, where that would give the answer away.
     rtol
-        How far floats may be off, relative to the reference's. Whole numbers, text and shapes must be equal; a dtype matters
-        where `observe` yields it as a value.
+        How far floats may be off, relative to the reference's. Whole numbers, text and shapes
+        must be equal; a dtype matters where `observe` yields it as a value.
     seconds
         Time after which an answer is stopped, as `sandbox.run` counts it.
     choices
@@ -284,7 +284,7 @@ def quiz(
     wrong: dict[str, str],
     hints: tuple[str, ...],
 ) -> Exercise:
-    """Make an exercise whose answer is one of a few words; `wrong` explains each wrong choice."""
+    """Make an exercise whose answer is one of a few words; `wrong` explains the others."""
     choices = tuple(sorted([right, *wrong]))
 
     def observe(answer):

@@ -21,7 +21,7 @@ LIBRARIES = (
 
 
 def kind_of(error: BaseException) -> str:
-    """Return what errors are compared by: the name of the type, one for all that lack memory."""
+    """Return the name that errors are compared by: that of the type, one for lack of memory."""
     name = type(error).__name__
     if isinstance(error, OutOfMemory | MemoryError) or name == "ResourceExhaustedError":
         return "OutOfMemory"

@@ -1,4 +1,4 @@
-"""The exercises of the notebooks: one module for each notebook, named after it, found by `modules`.
+"""The exercises of the notebooks: one module for each, named after it, found by `modules`.
 
 A notebook imports its own module and hands answers over::
 

@@ -44,9 +44,8 @@ mirror = Exercise(
 
 @mirror.right
 def by_functions(pile, size):
-    return tf.expand_dims(
-        tf.image.flip_left_right(tf.expand_dims(pile, -1))[:, :size, :, 0], axis=-1
-    )
+    images = tf.expand_dims(pile, axis=-1)
+    return tf.image.flip_left_right(images)[:, :size]
 
 
 @mirror.wrong(
@@ -109,7 +108,8 @@ def not_mirrored(pile, size):
 
 def standardise(pile):
     mean = tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
-    return (pile - mean) / tf.math.reduce_std(pile, axis=[1, 2], keepdims=True)
+    deviation = tf.math.reduce_std(pile, axis=[1, 2], keepdims=True)
+    return (pile - mean) / deviation
 
 
 def observe_standardise(answer):
@@ -165,9 +165,8 @@ def mean_over_the_pictures(pile):
     "does its mean run?"
 )
 def each_row_by_itself(pile):
-    return (pile - tf.reduce_mean(pile, axis=2, keepdims=True)) / tf.math.reduce_std(
-        pile, axis=2, keepdims=True
-    )
+    mean = tf.reduce_mean(pile, axis=2, keepdims=True)
+    return (pile - mean) / tf.math.reduce_std(pile, axis=2, keepdims=True)
 
 
 @scale.wrong(
@@ -192,7 +191,8 @@ def variance_for_deviation(pile):
     "your means."
 )
 def means_lined_up_with_columns(pile):
-    return (pile - tf.reduce_mean(pile, axis=[1, 2])) / tf.math.reduce_std(pile, axis=[1, 2])
+    mean = tf.reduce_mean(pile, axis=[1, 2])
+    return (pile - mean) / tf.math.reduce_std(pile, axis=[1, 2])
 
 
 # Exercise 3
@@ -204,10 +204,8 @@ def average(first, second):
 
 
 def observe_average(answer):
-    first, second = (
-        tf.constant([200, 10, 0, 255, 255], tf.uint8),
-        tf.constant([100, 14, 0, 255, 1], tf.uint8),
-    )
+    first = tf.constant([200, 10, 0, 255, 255], tf.uint8)
+    second = tf.constant([100, 14, 0, 255, 1], tf.uint8)
     result = answer(first, second)
     yield "the pixels 200, 10, 0, 255, 255 with 100, 14, 0, 255, 1", result
     yield "the type of the result", getattr(result, "dtype", None)
@@ -221,7 +219,10 @@ halves = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="The mean of two pictures",
-    objective="say when TensorFlow converts a type and when it refuses, and cast without losing values",
+    objective=(
+        "say when TensorFlow converts a type and when it refuses, and cast without losing "
+        "values"
+    ),
     reference=average,
     observe=observe_average,
     hints=(
@@ -234,7 +235,8 @@ halves = Exercise(
 
 @halves.right
 def in_whole_numbers(first, second):
-    return tf.cast((tf.cast(first, tf.int32) + tf.cast(second, tf.int32)) // 2, tf.uint8)
+    total = tf.cast(first, tf.int32) + tf.cast(second, tf.int32)
+    return tf.cast(total // 2, tf.uint8)
 
 
 @halves.wrong(
@@ -266,7 +268,8 @@ def left_as_floats(first, second):
     "small enough?"
 )
 def back_before_the_division(first, second):
-    return tf.saturate_cast(tf.cast(first, tf.int32) + tf.cast(second, tf.int32), tf.uint8) // 2
+    total = tf.cast(first, tf.int32) + tf.cast(second, tf.int32)
+    return tf.saturate_cast(total, tf.uint8) // 2
 
 
 @halves.wrong(
@@ -286,11 +289,13 @@ def update(mean, count, value):
 
 
 def observe_update(answer):
-    mean, count = tf.Variable(0.0), tf.Variable(0.0)
+    mean = tf.Variable(0.0)
+    count = tf.Variable(0.0)
     for place, value in (("first", 4.0), ("second", 8.0), ("third", 9.0)):
         answer(mean, count, value)
         yield f"mean and count after the {place} of 4, 8, 9", (mean, count)
-    mean, count = tf.Variable(10.0), tf.Variable(4.0)
+    mean = tf.Variable(10.0)
+    count = tf.Variable(4.0)
     answer(mean, count, 0.0)
     yield "mean and count after a 0, when they were 10 and 4", (mean, count)
 
@@ -350,14 +355,6 @@ def counted_twice(mean, count, value):
 )
 def count_stays(mean, count, value):
     mean.assign_add((value - mean) / (count + 1))
-
-
-@running.wrong(
-    "Your mean is the last value. Three values were seen: what has to stay of the first two?"
-)
-def last_value(mean, count, value):
-    count.assign_add(1.0)
-    mean.assign(value)
 
 
 @running.wrong(
@@ -439,9 +436,8 @@ def type_left_to_the_mean(captions):
     "ragged."
 )
 def padding_counted(captions):
-    return tf.reduce_mean(
-        tf.cast(tf.strings.length(captions.to_tensor(), unit="UTF8_CHAR"), tf.float32), axis=1
-    )
+    lengths = tf.strings.length(captions.to_tensor(), unit="UTF8_CHAR")
+    return tf.reduce_mean(tf.cast(lengths, tf.float32), axis=1)
 
 
 @letters.wrong(
@@ -449,16 +445,16 @@ def padding_counted(captions):
     "words of one caption?"
 )
 def mean_over_the_captions(captions):
-    return tf.reduce_mean(
-        tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=0
-    )
+    lengths = tf.strings.length(captions, unit="UTF8_CHAR")
+    return tf.reduce_mean(tf.cast(lengths, tf.float32), axis=0)
 
 
 @letters.wrong(
     "You got one number for all captions. Without an axis, a mean runs over everything."
 )
 def one_mean_for_all(captions):
-    return tf.reduce_mean(tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32))
+    lengths = tf.strings.length(captions, unit="UTF8_CHAR")
+    return tf.reduce_mean(tf.cast(lengths, tf.float32))
 
 
 @letters.wrong(
@@ -466,6 +462,5 @@ def one_mean_for_all(captions):
     "by what?"
 )
 def lengths_added(captions):
-    return tf.reduce_sum(
-        tf.cast(tf.strings.length(captions, unit="UTF8_CHAR"), tf.float32), axis=1
-    )
+    lengths = tf.strings.length(captions, unit="UTF8_CHAR")
+    return tf.reduce_sum(tf.cast(lengths, tf.float32), axis=1)

@@ -260,12 +260,24 @@ around = Exercise(
 
 @around.right
 def run_with_ops(layer, inputs):
-    layer.built or layer.build((None, *inputs.shape[1:]))
-    return layer.call(keras.ops.cast(tf.constant(inputs), layer.dtype_policy.compute_dtype))
+    if not layer.built:
+        layer.build((None, *inputs.shape[1:]))
+    inputs = keras.ops.cast(tf.constant(inputs), layer.dtype_policy.compute_dtype)
+    return layer.call(inputs)
+
+
+def build_once(layer, inputs):
+    if not layer.built:
+        layer.build(inputs.shape)
+
+
+def build_for_one_sample(layer, inputs):
+    if not layer.built:
+        layer.build(inputs.shape[1:])
 
 
 def running(
-    build=lambda layer, inputs: layer.built or layer.build(inputs.shape),
+    build=build_once,
     prepared=lambda layer, inputs: tf.cast(inputs, layer.compute_dtype),
 ):
     """Return an answer that builds otherwise, or prepares the inputs otherwise."""
@@ -300,7 +312,7 @@ around.wrong(
     "You built for one sample: an axis is missing. Layers are told the shape of the whole "
     "batch.",
     "built without the batch axis",
-)(running(build=lambda layer, inputs: layer.built or layer.build(inputs.shape[1:])))
+)(running(build=build_for_one_sample))
 around.wrong(
     "The array went into `call` as it was. What arrives there after `layer(inputs)`? Look at "
     "the Reporter above.",
@@ -449,11 +461,17 @@ saved.wrong(
     "weights, and `trainable` is missing: the base class writes all of them.",
     "name and dtype by hand",
 )(keeping(lambda self: {"name": self.name, "dtype": self.dtype, "exponent": self.exponent}))
+
+
+def nothing(self):
+    by_update(self)
+
+
 saved.wrong(
     "`get_config` gives nothing back. A dictionary that is changed and not returned is gone "
     "when the method ends.",
     "config not returned",
-)(keeping(lambda self: by_update(self) and None))
+)(keeping(nothing))
 
 
 # Exercise 4
@@ -476,13 +494,9 @@ def observe_dropout(answer):
     ones = np.ones((20, 1000), "float32")
 
     def compared(result):
-        return (
-            result
-            if result is None
-            else "unchanged"
-            if np.array_equal(result, ones)
-            else "changed"
-        )
+        if result is None:
+            return None
+        return "unchanged" if np.array_equal(result, ones) else "changed"
 
     layer = answer(0.2, seed=1)
     yield "what becomes of the inputs at work", compared(layer(ones, training=False))
@@ -507,13 +521,11 @@ def observe_dropout(answer):
         "whether a second layer with the same seed draws the same",
         np.array_equal(twin(ones, training=True), first),
     )
-    step = tf.function(lambda inputs: layer(inputs, training=True)).get_concrete_function(
-        tf.TensorSpec(ones.shape)
-    )
-    yield (
-        "whether a compiled step draws anew",
-        not np.array_equal(step(tf.constant(ones)), step(tf.constant(ones))),
-    )
+    step = tf.function(lambda inputs: layer(inputs, training=True))
+    step = step.get_concrete_function(tf.TensorSpec(ones.shape))
+    once = step(tf.constant(ones))
+    again = step(tf.constant(ones))
+    yield "whether a compiled step draws anew", not np.array_equal(once, again)
 
 
 dropout = Exercise(
@@ -545,11 +557,9 @@ class ByMultiplying(CustomDropout):
 @dropout.right
 class ByKeras(CustomDropout):
     def call(self, inputs, training=False):
-        return (
-            keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
-            if training
-            else inputs
-        )
+        if not training:
+            return inputs
+        return keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
 
 
 def dropping(
@@ -558,7 +568,10 @@ def dropping(
     left=lambda layer, inputs: inputs / (1 - layer.rate),
     at_work=lambda layer, inputs, dropped: inputs,
 ):
-    """Return a layer that differs in what it keeps, how it draws, what is left of a number, or what it does at work."""
+    """Return a layer with other rules.
+
+    They say what it keeps, how it draws, what is left of a number, and what it does at work.
+    """
 
     class Answer(CustomDropout):
         def call(self, inputs, training=False):

@@ -17,7 +17,7 @@ NOTEBOOK = "05_callbacks"
 
 
 def tiny():
-    """Return a model of one weight and one bias, compiled as a classifier is, its metrics in place."""
+    """Return a model of one weight and one bias, compiled, with its metrics in place."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     # Too small for a graph.
     model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["accuracy"], run_eagerly=True)
@@ -26,7 +26,10 @@ def tiny():
 
 
 def rehearse(model, epochs, *watchers):
-    """Play the logs of epochs to callbacks, the model's bias being the epoch; return each epoch's learning rate."""
+    """Play the logs of epochs to callbacks; return each epoch's learning rate.
+
+    In each epoch the model's bias is the epoch's number.
+    """
     model.stop_training = False
     stage = callbacks.CallbackList(list(watchers), model=model)
     rates = []
@@ -57,16 +60,15 @@ def keep_most_accurate(path):
 
 def observe_checkpoint(answer):
     names = ("val_accuracy", "val_loss", "accuracy", "loss")
-    # The epochs are, one after the other: lowest val_loss, lowest val_accuracy, highest
-    # val_accuracy, highest accuracy, highest val_loss, last.
     rows = (
-        (0.6, 0.4, 0.5, 0.9),
-        (0.5, 0.5, 0.6, 0.8),
-        (0.9, 0.7, 0.7, 0.7),
-        (0.8, 0.8, 0.9, 0.6),
-        (0.7, 0.9, 0.8, 0.5),
+        (0.6, 0.4, 0.5, 0.9),  # lowest val_loss
+        (0.5, 0.5, 0.6, 0.8),  # lowest val_accuracy
+        (0.9, 0.7, 0.7, 0.7),  # highest val_accuracy
+        (0.8, 0.8, 0.9, 0.6),  # highest accuracy
+        (0.7, 0.9, 0.8, 0.5),  # highest val_loss
+        (0.65, 0.6, 0.85, 0.4),  # last
     )
-    epochs = [dict(zip(names, row)) for row in (*rows, (0.65, 0.6, 0.85, 0.4))]
+    epochs = [dict(zip(names, row)) for row in rows]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "kept.keras")
         callback = answer(path)
@@ -186,10 +188,12 @@ checkpoint.wrong(
 
 
 def epochs_run(val_losses, patience):
-    best, wait = val_losses[0], 0
+    best = val_losses[0]
+    wait = 0
     for epoch, value in enumerate(val_losses[1:], start=2):
         if value < best:
-            best, wait = value, 0
+            best = value
+            wait = 0
         else:
             wait += 1
             if wait == patience:
@@ -198,20 +202,17 @@ def epochs_run(val_losses, patience):
 
 
 def observe_stop(answer):
-    for losses, patience in (
-        *(
-            ([3, 2, 1], 2),
-            ([1, 2, 3, 4, 5], 2),
-            ([5, 6, 4, 5, 3, 4, 4, 4], 2),
-            ([5, 1, 3, 2, 3, 2, 3, 2], 3),
-        ),
-        *(
-            ([3, 2, 2, 2, 2, 2], 3),
-            ([4, 3, 3, 3, 1, 2, 2], 2),
-            ([4, 5, 3], 1),
-            ([3, 2, 4, 4], 3),
-        ),
-    ):
+    runs = (
+        ([3, 2, 1], 2),
+        ([1, 2, 3, 4, 5], 2),
+        ([5, 6, 4, 5, 3, 4, 4, 4], 2),
+        ([5, 1, 3, 2, 3, 2, 3, 2], 3),
+        ([3, 2, 2, 2, 2, 2], 3),
+        ([4, 3, 3, 3, 1, 2, 2], 2),
+        ([4, 5, 3], 1),
+        ([3, 2, 4, 4], 3),
+    )
+    for losses, patience in runs:
         yield f"epochs_run({losses}, {patience})", answer(list(losses), patience)
 
 
@@ -241,14 +242,21 @@ def by_slices(val_losses, patience):
 
 
 def stopper(better=lambda value, best, last: value < best, starts_anew=True, late=0):
-    """Return an answer made of what counts as better, whether that ends the waiting, and how late it stops."""
+    """Return an answer with other rules.
+
+    They say what counts as better, whether that ends the waiting, and how late it stops.
+    """
 
     def answer(val_losses, patience):
-        best, wait = val_losses[0], 0
+        best = val_losses[0]
+        wait = 0
         for epoch in range(2, len(val_losses) + 1):
-            value, last = val_losses[epoch - 1], val_losses[epoch - 2]
+            value = val_losses[epoch - 1]
+            last = val_losses[epoch - 2]
             if better(value, best, last):
-                best, wait = value, 0 if starts_anew else wait
+                best = value
+                if starts_anew:
+                    wait = 0
             else:
                 wait += 1
                 if wait >= patience + late:
@@ -278,15 +286,20 @@ stop.wrong(
     "was before?",
     "equal taken for better",
 )(stopper(lambda value, best, last: value <= best))
+
+
+def counted_from_0(val_losses, patience):
+    count = epochs_run(val_losses, patience)
+    if count < len(val_losses):
+        count -= 1
+    return count
+
+
 stop.wrong(
     "Your result is one too small wherever it stops early: you returned the number that "
     "Keras gives the epoch, counted from 0. How many epochs have run by then?",
     "number of the epoch instead of the count",
-)(
-    lambda losses, patience: (
-        stopper()(losses, patience) - (stopper()(losses, patience) < len(losses))
-    )
-)
+)(counted_from_0)
 
 
 @stop.wrong(
@@ -294,7 +307,8 @@ stop.wrong(
     "on nobody knows the later epochs: it may have stopped before the lowest came."
 )
 def lowest_of_the_whole_run(val_losses, patience):
-    return min(val_losses.index(min(val_losses)) + 1 + patience, len(val_losses))
+    best_epoch = val_losses.index(min(val_losses)) + 1
+    return min(best_epoch + patience, len(val_losses))
 
 
 @stop.wrong(
@@ -359,7 +373,9 @@ def with_a_rest_between_the_cuts():
 @patiences.right
 def by_a_plan():
     def rule(epoch):
-        return 0.1 * 0.5 ** ((epoch > 4) + (epoch > 6))
+        if epoch > 6:
+            return 0.025
+        return 0.05 if epoch > 4 else 0.1
 
     stop = callbacks.EarlyStopping(
         "val_loss", patience=4, mode="min", restore_best_weights=True
@@ -406,11 +422,6 @@ patiences.wrong(
     "last weights instead of best",
 )(both(3, 8, restore=False))
 patiences.wrong(
-    "Your callbacks take a higher loss for a better one: the best epoch is the first for "
-    "them. What does `mode` say?",
-    "monitor in the wrong direction",
-)(both(3, 8, mode="max"))
-patiences.wrong(
     "Nothing happened in seventeen epochs. The rehearsal plays a val_loss and nothing else: "
     "what do yours watch?",
     "something else monitored",
@@ -432,7 +443,8 @@ class StopWhenGood(callbacks.Callback):
 
 def observe_good(answer):
     def stops(logs, goal=0.8, already=False):
-        model, watcher = keras.Sequential(), answer(goal)
+        model = keras.Sequential()
+        watcher = answer(goal)
         model.stop_training = already
         watcher.set_model(model)
         watcher.on_epoch_end(0, logs)
@@ -488,7 +500,9 @@ class WithDefault(callbacks.Callback):
         self.goal = goal
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training |= (logs or {}).get("val_accuracy", -1.0) >= self.goal
+        accuracy = logs.get("val_accuracy", -1.0)
+        if accuracy >= self.goal:
+            self.model.stop_training = True
 
 
 def stopper_if(
@@ -496,7 +510,7 @@ def stopper_if(
     stop=lambda self: setattr(self.model, "stop_training", True),
     otherwise=lambda self: None,
 ):
-    """Return a class made of a condition on (logs, goal), and of what is done if it holds or not."""
+    """Return a class that does one thing or another, by a condition on (logs, goal)."""
 
     class Made(callbacks.Callback):
         def __init__(self, goal):
@@ -504,7 +518,10 @@ def stopper_if(
             self.goal = goal
 
         def on_epoch_end(self, epoch, logs=None):
-            (stop if enough(logs, self.goal) else otherwise)(self)
+            if enough(logs, self.goal):
+                stop(self)
+            else:
+                otherwise(self)
 
     return Made
 
@@ -570,7 +587,8 @@ class Cut(callbacks.Callback):
 
     def __init__(self, stop=None):
         super().__init__()
-        self.stop, self.begun = stop, []
+        self.stop = stop
+        self.begun = []
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begun.append(epoch)
@@ -581,7 +599,10 @@ class Cut(callbacks.Callback):
 
 
 class Halving(keras.Model):
-    """A model of one number. A step halves it and adds the batch: cheap, and each batch and its place can be seen."""
+    """A model of one number: a step halves it and adds the batch.
+
+    That is cheap, and each batch and its place can be told from the number.
+    """
 
     def __init__(self):
         super().__init__()
@@ -598,7 +619,10 @@ def observe_resume(answer):
     # Two batches, always in the same order.
     pairs = tf.data.Dataset.from_tensor_slices([1.0, 3.0])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        backup, first, second, model = Path(folder, "backup"), Cut(stop=1), Cut(), Halving()
+        backup = Path(folder, "backup")
+        first = Cut(stop=1)
+        second = Cut()
+        model = Halving()
         with contextlib.suppress(PowerCut):
             answer(Halving(), pairs, backup, 2, first)
         yield "the epochs (from 0) that begin before the power is cut", first.begun

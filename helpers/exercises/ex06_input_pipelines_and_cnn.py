@@ -79,8 +79,10 @@ def observe_split(answer):
         pictures, numbers, labels = joined(train[0])
         _, held, held_labels = joined(val[0])
         yield "the shape of one picture", pictures.shape[1:]
-        yield "the sizes of the training batches", [len(labels) for _, labels in train[0]]
-        yield "the sizes of the validation batches", [len(labels) for _, labels in val[0]]
+        sizes = [len(labels) for _, labels in train[0]]
+        yield "the sizes of the training batches", sizes
+        sizes = [len(labels) for _, labels in val[0]]
+        yield "the sizes of the validation batches", sizes
         yield "the shape of all training labels", labels.shape
         if labels.ndim == 2:
             found = [*labels.argmax(1), *held_labels.argmax(1)]
@@ -107,7 +109,9 @@ split = Exercise(
     notebook=NOTEBOOK,
     number=1,
     title="A split to trust",
-    objective="turn a folder of classes into two datasets, and predict what each argument changes",
+    objective=(
+        "turn a folder of classes into two datasets, and predict what each argument changes"
+    ),
     reference=load_split,
     observe=observe_split,
     hints=(
@@ -253,11 +257,6 @@ epoch.wrong(
     "then? Draw that case.",
     "reading is always hidden",
 )(with_prefetch(lambda read, train, batches: read + batches * train))
-epoch.wrong(
-    "You took the faster of the two in each round. Both must be done before the next round "
-    "can begin.",
-    "faster instead of slower",
-)(with_prefetch(lambda read, train, batches: read + (batches - 1) * min(read, train) + train))
 epoch.wrong(
     "Yours is the same with and without prefetch. Look at the lower row of the picture: how "
     "many pieces long is it?",

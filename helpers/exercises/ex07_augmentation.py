@@ -21,11 +21,13 @@ NOTEBOOK = "07_augmentation"
 def only_in_training(layer, images):
     in_training = np.array(layer(images, training=True))
     in_inference = np.array(layer(images, training=False))
-    return bool(np.any(in_training != images) and np.all(in_inference == images))
+    acts = np.any(in_training != images)
+    keeps_still = np.all(in_inference == images)
+    return bool(acts and keeps_still)
 
 
 class TwoModes(keras.layers.Layer):
-    """Change a batch by one function in training, as in a plain call, and by another in inference."""
+    """Change a batch by one function in training or a plain call, by another in inference."""
 
     def __init__(self, on, off):
         super().__init__()
@@ -135,6 +137,14 @@ def as_asked(on, off):
     return on and not off
 
 
+def all_differ(out, images):
+    return bool(np.all(np.array(out) != images))
+
+
+def means_differ(out, images):
+    return not np.isclose(np.mean(out), np.mean(images))
+
+
 proof.wrong(
     "A layer that acts always passes, too. You have seen that it works in training; what "
     "does it do in the exam?",
@@ -164,12 +174,12 @@ proof.wrong(
     "You asked for every value to change. A layer that mirrors one image of the batch and "
     "leaves the rest acts, too.",
     "all values must change",
-)(by_modes(as_asked, changed=lambda out, images: bool(np.all(np.array(out) != images))))
+)(by_modes(as_asked, changed=all_differ))
 proof.wrong(
     "You compared sums or means. A mirror moves every pixel and changes neither: compare "
     "value by value.",
     "means compared",
-)(by_modes(as_asked, changed=lambda out, images: not np.isclose(np.mean(out), np.mean(images))))
+)(by_modes(as_asked, changed=means_differ))
 proof.wrong(
     "You looked at the first image of the batch only. Chance may leave one as it was: count "
     "over all of them.",
@@ -254,8 +264,8 @@ crop = Exercise(
     number=2,
     title="Crop and flip",
     objective=(
-        "change pictures at random with `tf.image`, and get the same change again from the same "
-        "seed"
+        "change pictures at random with `tf.image`, and get the same change again from the "
+        "same seed"
     ),
     reference=crop_and_flip,
     observe=observe_crops,
@@ -272,10 +282,12 @@ crop = Exercise(
 @crop.right
 def by_slices(image, size, seed):
     draws = tf.random.stateless_uniform((3,), seed)
-    room = tf.cast(tf.shape(image)[:2] - size + 1, tf.float32)
-    start = tf.cast(draws[:2] * room, tf.int32)
-    window = image[start[0] : start[0] + size, start[1] : start[1] + size]
-    return tf.ensure_shape(tf.where(draws[2] < 0.5, window[:, ::-1], window), (size, size, 3))
+    places = tf.shape(image)[:2] - size + 1
+    start = tf.cast(draws[:2] * tf.cast(places, tf.float32), tf.int32)
+    top, left = start[0], start[1]
+    window = image[top : top + size, left : left + size]
+    if_heads = tf.where(draws[2] < 0.5, window[:, ::-1], window)
+    return tf.ensure_shape(if_heads, (size, size, 3))
 
 
 def cut(image, size, seed):
@@ -296,25 +308,30 @@ def turn_without_seed(window, seed):
 
 def steps(window=cut, mirror=turn):
     """Return an answer made of a way to cut and a way to mirror."""
-    return lambda image, size, seed: mirror(window(image, size, seed), seed)
+
+    def answer(image, size, seed):
+        cropped = window(image, size, seed)
+        return mirror(cropped, seed)
+
+    return answer
 
 
-crop.wrong(
-    "Your window is as large as the picture. It fits in one place only, and nothing is cut "
-    "off: what is `size` for?",
-    "crop of the full size",
-)(steps(lambda image, size, seed: tf.image.stateless_random_crop(image, tf.shape(image), seed)))
+def resized(image, size, seed):
+    smaller = tf.image.resize(image, (size, size), "nearest")
+    return tf.cast(smaller, image.dtype)
+
+
+def turn_by_python(window, seed):
+    if random.random() < 0.5:
+        return window[:, ::-1]
+    return window
+
+
 crop.wrong(
     "You made the whole picture smaller, by resizing. A crop takes a part of it and leaves "
     "the pixels as they are.",
     "resized",
-)(
-    steps(
-        lambda image, size, seed: tf.cast(
-            tf.image.resize(image, (size, size), "nearest"), image.dtype
-        )
-    )
-)
+)(steps(resized))
 crop.wrong(
     "The place of your window is not decided by the seed: the function you cut with never "
     "got it.",
@@ -334,7 +351,7 @@ crop.wrong(
     "You tossed the coin in Python. It does not know the seed, and inside `map` it is thrown "
     "once, for all pictures.",
     "coin of Python",
-)(steps(mirror=lambda window, seed: window[:, ::-1] if random.random() < 0.5 else window))
+)(steps(mirror=turn_by_python))
 crop.wrong(
     "You wrote a seed of your own into the function. So every picture gets the same window: "
     "use the one you are given.",
@@ -364,11 +381,6 @@ crop.wrong(
     "of them?",
     "dtype lost",
 )(lambda image, size, seed: tf.cast(crop_and_flip(image, size, seed), tf.float32))
-crop.wrong(
-    "Your window never reaches the last row and column. In how many places does a window of "
-    "19 fit into 20 rows?",
-    "last place left out",
-)(lambda image, size, seed: crop_and_flip(image[:-1, :-1], size, seed))
 
 
 # Exercise 3
@@ -542,11 +554,6 @@ pipeline.wrong(
     "for. Look at the end.",
     "no prefetch",
 )(stages("cache", "shuffle", "batch", "step"))
-pipeline.wrong(
-    "The pictures come as they were read. You left out the stage that augments: who calls "
-    "`step`?",
-    "step forgotten",
-)(stages("cache", "shuffle", "batch", "prefetch"))
 
 
 # Exercise 4
@@ -659,11 +666,6 @@ dropping.wrong(
     "One number of chance equals the rate, and you dropped its value. Below the rate, it says.",
     "equal dropped, too",
 )(lambda x, rate, chance, training: drop(x, rate, chance - 1e-9, training))
-dropping.wrong(
-    "Your modes are swapped: values are dropped with `training=False` and left alone in "
-    "training.",
-    "modes of dropout swapped",
-)(lambda x, rate, chance, training: drop(x, rate, chance, not training))
 
 
 @dropping.wrong(
@@ -763,11 +765,6 @@ remedies.wrong(
     "should be left.",
     "no mean over the seeds",
 )(judged(smaller=lambda a, b, c, d: (a - b) - (c - d)))
-remedies.wrong(
-    "You took the mean along the wrong axis, over the two accuracies of a pair. A gap is "
-    "their difference; the mean is over the seeds.",
-    "mean over the pair",
-)(judged(smaller=lambda a, b, c, d: np.mean((a + b) / 2 - (c + d) / 2)))
 remedies.wrong(
     "You measured by how much the accuracy on training pictures fell. A gap has two ends: "
     "where are the new pictures?",

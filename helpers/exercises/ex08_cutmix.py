@@ -13,9 +13,12 @@ NOTEBOOK = "08_cutmix"
 
 
 def box_at(lam, row, column, height, width):
-    box_height, box_width = int(np.sqrt(1 - lam) * height), int(np.sqrt(1 - lam) * width)
-    top, left = row - box_height // 2, column - box_width // 2
-    bottom, right = top + box_height, left + box_width  # from the start, before it is clipped
+    box_height = int(np.sqrt(1 - lam) * height)
+    box_width = int(np.sqrt(1 - lam) * width)
+    top = row - box_height // 2
+    left = column - box_width // 2
+    bottom = top + box_height  # from the start, before it is clipped
+    right = left + box_width
     return max(top, 0), max(left, 0), min(bottom, height), min(right, width)
 
 
@@ -51,29 +54,37 @@ def with_clip(lam, row, column, height, width):
     sides = np.array([height, width])
     sizes = (sides * (1 - lam) ** 0.5).astype(int)
     start = np.array([row, column]) - sizes // 2
-    return tuple(np.clip(np.concatenate([start, start + sizes]), 0, np.tile(sides, 2)).tolist())
+    top, left = np.clip(start, 0, sides)
+    bottom, right = np.clip(start + sizes, 0, sides)
+    return int(top), int(left), int(bottom), int(right)
 
 
-def boxes(
-    size,
-    start=lambda start, size: max(start, 0),
-    end=lambda start, size, side: min(start + size, side),
-):
-    """Return an answer made of a rule for the size of a side, one for its start and one for its end."""
+def square_root(lam, side):
+    return int(np.sqrt(1 - lam) * side)
+
+
+def clipped_start(start):
+    return max(start, 0)
+
+
+def clipped_end(start, size, side):
+    return min(start + size, side)
+
+
+def boxes(size=square_root, start=clipped_start, end=clipped_end):
+    """Return an answer made of a rule for the size of a side, its start and its end."""
+
+    def edges(lam, centre, side):
+        length = size(lam, side)
+        first = centre - length // 2
+        return start(first), end(first, length, side)
 
     def answer(lam, row, column, height, width):
-        edges = []
-        for centre, side in ((row, height), (column, width)):
-            length = size(lam, side)
-            first = centre - length // 2
-            edges.append((start(first, length), end(first, length, side)))
-        return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+        top, bottom = edges(lam, row, height)
+        left, right = edges(lam, column, width)
+        return top, left, bottom, right
 
     return answer
-
-
-def rooted(lam, side):
-    return int(np.sqrt(1 - lam) * side)
 
 
 box.wrong(
@@ -90,22 +101,22 @@ box.wrong(
     "Your box may leave the image. Compare its edges with 0 and with the image's own height "
     "and width.",
     "not clipped",
-)(boxes(rooted, start=lambda start, size: start, end=lambda start, size, side: start + size))
+)(boxes(start=lambda start: start, end=lambda start, size, side: start + size))
 box.wrong(
     "You measured the end from the centre, half a size away. For an odd size two halves are "
     "one pixel short: what does 663 // 2 * 2 give?",
     "odd pixel lost",
-)(boxes(rooted, end=lambda start, size, side: min(start + size // 2 * 2, side)))
+)(boxes(end=lambda start, size, side: min(start + size // 2 * 2, side)))
 box.wrong(
     "You moved the whole box into the image and kept its size. The part outside is to be cut "
     "off: measure the end from the start as it was before you clipped it.",
     "box pushed inside",
-)(boxes(rooted, end=lambda start, size, side: min(max(start, 0) + size, side)))
+)(boxes(end=lambda start, size, side: min(max(start, 0) + size, side)))
 box.wrong(
     "You made the last pixel a part of the box: bottom and right are meant as in a slice. "
     "How many rows has x[0:5]?",
     "end inside the box",
-)(boxes(rooted, end=lambda start, size, side: min(start + size, side) - 1))
+)(boxes(end=lambda start, size, side: min(start + size, side) - 1))
 
 
 @box.wrong(
@@ -136,16 +147,21 @@ def mix(label_a, label_b, box, height, width):
 
 
 def observe_mix(answer):
-    one, half = np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])
-    yield "a quarter of B", answer(one.copy(), half.copy(), (0, 0, 5, 10), 10, 20)
-    yield (
-        "a box in the middle, 3 x 4 of 10 x 20",
-        answer(one.copy(), half.copy(), (4, 6, 7, 10), 10, 20),
-    )
-    yield "an empty box", answer(one.copy(), half.copy(), (3, 3, 3, 3), 10, 20)
-    yield "a box over everything", answer(one.copy(), half.copy(), (0, 0, 10, 20), 10, 20)
-    answer(one, half, (0, 0, 5, 10), 10, 20)
-    yield "the two labels you were given, after the call", (one, half)
+    def mixed(*box):
+        """Return the mixed label, and the two labels after the call."""
+        one = np.array([1.0, 0, 0])
+        half = np.array([0, 0.5, 0.5])
+        return answer(one, half, box, 10, 20), (one, half)
+
+    quarter, given = mixed(0, 0, 5, 10)
+    yield "a quarter of B", quarter
+    middle, _ = mixed(4, 6, 7, 10)
+    yield "a box in the middle, 3 x 4 of 10 x 20", middle
+    empty, _ = mixed(3, 3, 3, 3)
+    yield "an empty box", empty
+    everything, _ = mixed(0, 0, 10, 20)
+    yield "a box over everything", everything
+    yield "the two labels you were given, after the call", given
 
 
 label = Exercise(
@@ -180,14 +196,6 @@ def weights_swapped(label_a, label_b, box, height, width):
 
 
 @label.wrong(
-    "You compared the heights only. A box of half the height is half the image only if it is "
-    "as wide."
-)
-def height_alone(label_a, label_b, box, height, width):
-    return mix(label_a, label_b, (box[0], 0, box[2], width), height, width)
-
-
-@label.wrong(
     "You measured from the image's corner to the box's last corner. Where does the box "
     "itself begin?"
 )
@@ -209,7 +217,8 @@ def nothing_taken_from_a(label_a, label_b, box, height, width):
 )
 def winner_takes_all(label_a, label_b, box, height, width):
     top, left, bottom, right = box
-    return label_b if (bottom - top) * (right - left) > height * width / 2 else label_a
+    area = (bottom - top) * (right - left)
+    return label_b if area > height * width / 2 else label_a
 
 
 @label.wrong(
@@ -227,28 +236,30 @@ def input_changed(label_a, label_b, box, height, width):
 
 def mix_batch(images, labels, boxes, partner):
     height, width = images.shape[1:3]
-    top, left, bottom, right = (edge[:, None] for edge in np.transpose(boxes))  # each (N, 1)
-    rows = (np.arange(height) >= top) & (np.arange(height) < bottom)  # (N, H)
-    columns = (np.arange(width) >= left) & (np.arange(width) < right)  # (N, W)
-    inside = rows[:, :, None] & columns[:, None, :]
-    share = inside.mean(axis=(1, 2))[:, None]
-    mixed = np.where(inside[..., None], images[partner], images)
-    return mixed, (1 - share) * labels + share * labels[partner]
+    top, left, bottom, right = np.split(boxes, 4, axis=1)  # each (N, 1)
+    row = np.arange(height)
+    column = np.arange(width)
+    in_rows = (row >= top) & (row < bottom)  # (N, H)
+    in_columns = (column >= left) & (column < right)  # (N, W)
+    mask = in_rows[:, :, None] & in_columns[:, None, :]  # (N, H, W)
+    share = mask.mean(axis=(1, 2))[:, None]
+    mixed_images = np.where(mask[..., None], images[partner], images)
+    mixed_labels = (1 - share) * labels + share * labels[partner]
+    return mixed_images, mixed_labels
 
 
 def observe_batch(answer):
-    images = np.broadcast_to(np.arange(1, 5)[:, None, None, None], (4, 6, 8, 3)).astype(
-        "float32"
-    )
+    numbers = np.arange(1, 5, dtype="float32")
+    images = np.ones((4, 6, 8, 3), "float32") * numbers[:, None, None, None]
     given = images.copy()
     boxes = np.array([[0, 0, 3, 8], [5, 5, 5, 5], [2, 2, 4, 6], [0, 0, 6, 8]])
-    mixed, labels = answer(given, np.eye(4, dtype="float32"), boxes, np.array([1, 2, 3, 0]))
+    partner = np.array([1, 2, 3, 0])
+    mixed, labels = answer(given, np.eye(4, dtype="float32"), boxes, partner)
     yield "the mixed images (image i is filled with the number i + 1)", mixed
     yield "the mixed labels, one row for each image", labels
     yield "the batch you were given, after the call", given
-    alone = answer(
-        images[:1], np.ones((1, 1), "float32"), np.array([[1, 1, 3, 3]]), np.array([0])
-    )
+    label = np.ones((1, 1), "float32")
+    alone = answer(images[:1], label, np.array([[1, 1, 3, 3]]), np.array([0]))
     yield "a batch of one, its own partner", tuple(alone)
 
 
@@ -272,10 +283,13 @@ batch = Exercise(
 
 @batch.right
 def one_after_the_other(images, labels, boxes, partner):
-    mixed, shared = images.copy(), labels.copy()
+    height, width = images.shape[1:3]
+    mixed = images.copy()
+    shared = labels.copy()
     for i, (top, left, bottom, right) in enumerate(boxes):
-        mixed[i, top:bottom, left:right] = images[partner[i], top:bottom, left:right]
-        shared[i] = mix(labels[i], labels[partner[i]], boxes[i], *images.shape[1:3])
+        other = partner[i]
+        mixed[i, top:bottom, left:right] = images[other, top:bottom, left:right]
+        shared[i] = mix(labels[i], labels[other], boxes[i], height, width)
     return mixed, shared
 
 
@@ -284,9 +298,10 @@ def one_after_the_other(images, labels, boxes, partner):
     "last image took its window from it. Which array should stay as it came?"
 )
 def pasted_into_its_own_source(images, labels, boxes, partner):
+    _, mixed_labels = mix_batch(images, labels, boxes, partner)
     for i, (top, left, bottom, right) in enumerate(boxes):
         images[i, top:bottom, left:right] = images[partner[i], top:bottom, left:right]
-    return images, mix_batch(images, labels, boxes, partner)[1]
+    return images, mixed_labels
 
 
 @batch.wrong(
@@ -294,7 +309,8 @@ def pasted_into_its_own_source(images, labels, boxes, partner):
     "for the images."
 )
 def one_box_for_all(images, labels, boxes, partner):
-    return mix_batch(images, labels, boxes[:1].repeat(len(boxes), 0), partner)
+    first_box = boxes[:1].repeat(len(boxes), axis=0)
+    return mix_batch(images, labels, first_box, partner)
 
 
 @batch.wrong(
@@ -304,7 +320,8 @@ def one_box_for_all(images, labels, boxes, partner):
 def one_share_for_all(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes, partner)
     top, left, bottom, right = np.transpose(boxes)
-    share = np.mean((bottom - top) * (right - left)) / np.prod(images.shape[1:3])
+    height, width = images.shape[1:3]
+    share = np.mean((bottom - top) * (right - left)) / (height * width)
     return mixed, (1 - share) * labels + share * labels[partner]
 
 
@@ -313,17 +330,8 @@ def one_share_for_all(images, labels, boxes, partner):
     "picture it belongs to?"
 )
 def labels_left_alone(images, labels, boxes, partner):
-    return mix_batch(images, labels, boxes, partner)[0], labels
-
-
-@batch.wrong(
-    "Your labels look the wrong way round the ring: `partner` says whom image i takes from, "
-    "not who takes it."
-)
-def labels_of_the_wrong_partner(images, labels, boxes, partner):
-    return mix_batch(images, labels, boxes, partner)[0], mix_batch(
-        images, labels, boxes, np.argsort(partner)
-    )[1]
+    mixed, _ = mix_batch(images, labels, boxes, partner)
+    return mixed, labels
 
 
 @batch.wrong(
@@ -331,8 +339,10 @@ def labels_of_the_wrong_partner(images, labels, boxes, partner):
     "slice leaves them out."
 )
 def end_taken_in(images, labels, boxes, partner):
-    mixed, _ = mix_batch(images, labels, boxes + np.array([0, 0, 1, 1]), partner)
-    return mixed, mix_batch(images, labels, boxes, partner)[1]
+    larger = boxes + np.array([0, 0, 1, 1])
+    mixed, _ = mix_batch(images, labels, larger, partner)
+    _, mixed_labels = mix_batch(images, labels, boxes, partner)
+    return mixed, mixed_labels
 
 
 # Exercise 4
@@ -367,18 +377,26 @@ fault = quiz(
 
 
 def verdict(changes):
+    mean = np.mean(changes)
     margin = 2 * np.std(changes, ddof=1) / np.sqrt(len(changes))
-    if abs(np.mean(changes)) <= margin:
+    if abs(mean) <= margin:
         return "cannot tell"
-    return "helps" if np.mean(changes) > 0 else "hurts"
+    return "helps" if mean > 0 else "hurts"
 
 
 def observe_verdict(answer):
-    for changes in (
-        *([0.10, 0.12, 0.11], [-0.10, -0.12, -0.11], [-0.10, 0.10, 0.01]),
-        *([0.10, 0.02, 0.05], [0.05, 0.01, 0.00], [0.06, 0.02, 0.005], [0.09, 0.03, 0.001]),
-        *([0.11, 0.12, 0.10, -0.01], [-0.05, 0.01, 0.00]),
-    ):
+    tables = [
+        [0.10, 0.12, 0.11],
+        [-0.10, -0.12, -0.11],
+        [-0.10, 0.10, 0.01],
+        [0.10, 0.02, 0.05],
+        [0.05, 0.01, 0.00],
+        [0.06, 0.02, 0.005],
+        [0.09, 0.03, 0.001],
+        [0.11, 0.12, 0.10, -0.01],
+        [-0.05, 0.01, 0.00],
+    ]
+    for changes in tables:
         yield f"the changes {changes}", answer(np.array(changes))
 
 
@@ -401,7 +419,9 @@ table = Exercise(
 def by_t_value(changes):
     changes = np.asarray(changes)
     t = changes.mean() / (changes.std(ddof=1) / len(changes) ** 0.5)
-    return "helps" if t > 2 else "hurts" if t < -2 else "cannot tell"
+    if abs(t) <= 2:
+        return "cannot tell"
+    return "helps" if t > 0 else "hurts"
 
 
 @table.wrong(
@@ -417,15 +437,20 @@ def sign_of_the_mean(changes):
     "mean and margin."
 )
 def all_seeds_agree(changes):
-    return "helps" if min(changes) > 0 else "hurts" if max(changes) < 0 else "cannot tell"
+    if min(changes) > 0:
+        return "helps"
+    return "hurts" if max(changes) < 0 else "cannot tell"
 
 
 def by_margin(margin):
-    """Return an answer that compares the mean with `margin` of the spread and the number of seeds."""
+    """Return an answer with a margin of its own, made of the spread and the number of seeds."""
 
     def answer(changes):
-        mean, limit = np.mean(changes), margin(np.std(changes, ddof=1), len(changes))
-        return "cannot tell" if abs(mean) <= limit else "helps" if mean > 0 else "hurts"
+        mean = np.mean(changes)
+        spread = np.std(changes, ddof=1)
+        if abs(mean) <= margin(spread, len(changes)):
+            return "cannot tell"
+        return "helps" if mean > 0 else "hurts"
 
     return answer
 
@@ -447,9 +472,8 @@ table.wrong(
     "did it ask for?"
 )
 def spread_divided_by_n(changes):
-    return by_margin(lambda spread, count: 2 * spread / count**0.5 * (1 - 1 / count) ** 0.5)(
-        changes
-    )
+    error = np.std(changes) / np.sqrt(len(changes))
+    return by_margin(lambda spread, count: 2 * error)(changes)
 
 
 @table.wrong(

@@ -21,7 +21,7 @@ def missing(paths):
     found = {}
     for path in paths:
         promised = int(path.stem.split("-")[-1])  # a ValueError if that is no number
-        held = sum(1 for _ in tf.data.TFRecordDataset(path))
+        held = len(list(tf.data.TFRecordDataset(path)))
         if held != promised:
             found[path.name] = promised - held
     return found
@@ -84,16 +84,19 @@ def by_pattern(paths):
         match = re.search(r"-(\d+)\.tfrec$", path.name)
         if match is None:
             raise ValueError(f"{path.name} promises nothing")
-        difference[path.name] = int(match[1]) - len(list(tf.data.TFRecordDataset([str(path)])))
+        records = list(tf.data.TFRecordDataset([str(path)]))
+        difference[path.name] = int(match[1]) - len(records)
     return {name: count for name, count in difference.items() if count}
 
 
 def read(path):
-    """Count the examples of a TFRecord file as `missing` does, but without a pipeline: these here are read often."""
-    content, place, count = path.read_bytes(), 0, 0
+    """Count the examples of a TFRecord file without a pipeline, which would be slower."""
+    content = path.read_bytes()
+    place = 0
+    count = 0
     while place < len(content):
-        # A length and two checksums about each.
-        place += 16 + int.from_bytes(content[place : place + 8], "little")
+        length = int.from_bytes(content[place : place + 8], "little")
+        place += 16 + length  # a length and two checksums about each
         count += 1
     return count
 
@@ -178,14 +181,15 @@ def for_vgg16(images):
 
 
 def observe_vgg16(answer):
-    rows = [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [255, 255, 255], [0, 0, 0]]]
+    rows = [
+        [[255, 0, 0], [0, 255, 0], [0, 0, 255]],
+        [[10, 20, 30], [255, 255, 255], [0, 0, 0]],
+    ]
     given = np.array([rows], "float32")
     yield "an image whose first row is red, green, blue", answer(given)
     yield "the images you were given, after the call", given
-    yield (
-        "three other images",
-        answer(np.random.default_rng(0).integers(0, 256, (3, 2, 4, 3)).astype("float32")),
-    )
+    others = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 3))
+    yield "three other images", answer(others.astype("float32"))
 
 
 pixels = Exercise(
@@ -284,14 +288,6 @@ def input_changed(images):
     return images[..., ::-1].copy()
 
 
-@pixels.wrong(
-    "It looks as if you prepared them twice: the second time turns the colours back, and "
-    "takes the means off again."
-)
-def prepared_twice(images):
-    return for_vgg16(for_vgg16(images))
-
-
 # Exercise 3
 
 
@@ -299,19 +295,19 @@ def thaw(backbone, last):
     backbone.trainable = True
     first = len(backbone.layers) - last
     for place, layer in enumerate(backbone.layers):
-        layer.trainable = place >= first and not isinstance(
-            layer, keras.layers.BatchNormalization
-        )
+        keeps_still = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = place >= first and not keeps_still
 
 
 def small_backbone():
-    """Return a model of seven layers: after the input twice a convolution, batch normalisation and a ReLU."""
-    image = flowing = keras.Input((4, 4, 1))
+    """Return seven layers: an input, twice a convolution, batch normalisation and a ReLU."""
+    image = keras.Input((4, 4, 1))
+    x = image
     for block in "12":
-        flowing = keras.layers.Conv2D(1, 1, name=f"convolution {block}")(flowing)
-        flowing = keras.layers.BatchNormalization(name=f"normalisation {block}")(flowing)
-        flowing = keras.layers.ReLU(name=f"relu {block}")(flowing)
-    return keras.Model(image, flowing)
+        x = keras.layers.Conv2D(1, 1, name=f"convolution {block}")(x)
+        x = keras.layers.BatchNormalization(name=f"normalisation {block}")(x)
+        x = keras.layers.ReLU(name=f"relu {block}")(x)
+    return keras.Model(image, x)
 
 
 def learning(backbone):
@@ -375,7 +371,10 @@ def all_off_then_some_on(backbone, last):
 
 
 def set_layers(moves, before=True, after=None):
-    """Return an answer that sets each layer by `moves(place from the end, layer)`, and the whole before or after."""
+    """Return an answer that sets each layer by `moves`, and the whole before or after.
+
+    `moves` gets the layer's place from the end, the layer, `last` and the number of layers.
+    """
 
     def answer(backbone, last):
         if before is not None:
@@ -471,9 +470,11 @@ def batch_normalisation_not_counted(backbone, last):
 
 def macro_f1(matrix):
     found = np.diag(matrix)
-    seen = matrix.sum(axis=0) + matrix.sum(axis=1)  # called so, plus being so
-    there = seen > 0
-    return np.mean(2 * found[there] / seen[there])
+    called_so = matrix.sum(axis=0)
+    are_so = matrix.sum(axis=1)
+    total = called_so + are_so
+    there = total > 0
+    return np.mean(2 * found[there] / total[there])
 
 
 def observe_f1(answer):
@@ -512,9 +513,11 @@ f1 = Exercise(
 def class_by_class(matrix):
     scores = []
     for k in range(len(matrix)):
-        missed, false = matrix[k].sum() - matrix[k, k], matrix[:, k].sum() - matrix[k, k]
-        if missed + false + matrix[k, k] > 0:
-            scores.append(matrix[k, k] / (matrix[k, k] + (missed + false) / 2))
+        hits = matrix[k, k]
+        missed = matrix[k].sum() - hits
+        false = matrix[:, k].sum() - hits
+        if hits + missed + false > 0:
+            scores.append(hits / (hits + (missed + false) / 2))
     return sum(scores) / len(scores)
 
 
@@ -531,8 +534,10 @@ def accuracy(matrix):
     "class has one vote in a macro mean."
 )
 def weighted_by_images(matrix):
-    found, called, there = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-    return np.sum(there * 2 * found / np.maximum(called + there, 1)) / there.sum()
+    called_so = matrix.sum(axis=0)
+    are_so = matrix.sum(axis=1)
+    scores = 2 * np.diag(matrix) / np.maximum(called_so + are_so, 1)
+    return np.sum(are_so * scores) / are_so.sum()
 
 
 @f1.wrong(
@@ -540,8 +545,8 @@ def weighted_by_images(matrix):
     "a mistake?"
 )
 def absent_class_counted_as_zero(matrix):
-    found, seen = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
-    return np.mean(2 * found / np.maximum(seen, 1))
+    total = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return np.mean(2 * np.diag(matrix) / np.maximum(total, 1))
 
 
 @f1.wrong(
@@ -549,8 +554,9 @@ def absent_class_counted_as_zero(matrix):
     "missed them all: that is an F1 of 0, and it counts."
 )
 def failures_left_out(matrix):
-    found, seen = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
-    return np.mean(2 * found[found > 0] / seen[found > 0])
+    found = np.diag(matrix)
+    total = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return np.mean(2 * found[found > 0] / total[found > 0])
 
 
 @f1.wrong(
@@ -558,8 +564,8 @@ def failures_left_out(matrix):
     "the division?"
 )
 def nothing_divided_by_nothing(matrix):
-    found, seen = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
-    return np.mean(2 * found / np.where(seen > 0, seen, np.nan))
+    total = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return np.mean(2 * np.diag(matrix) / np.where(total > 0, total, np.nan))
 
 
 @f1.wrong(
@@ -596,10 +602,11 @@ def twice_forgotten(matrix):
 
 def conclude(base, variant):
     changes = np.array(variant) - np.array(base)
+    mean = np.mean(changes)
     error = np.std(changes, ddof=1) / np.sqrt(len(changes))
-    if abs(np.mean(changes)) <= 2 * error:
+    if abs(mean) <= 2 * error:
         return "cannot tell"
-    return "better" if np.mean(changes) > 0 else "worse"
+    return "better" if mean > 0 else "worse"
 
 
 def observe_conclude(answer):
@@ -643,21 +650,26 @@ conclusion = Exercise(
 def by_t(base, variant):
     gains = [after - before for before, after in zip(base, variant)]
     mean = sum(gains) / len(gains)
-    square = sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains)
-    certain = mean**2 > 4 * square
-    return "cannot tell" if not certain else "better" if mean > 0 else "worse"
+    variance = sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1)
+    if mean**2 <= 4 * variance / len(gains):
+        return "cannot tell"
+    return "better" if mean > 0 else "worse"
 
 
 def by_margin(margin, none="cannot tell"):
-    """Return an answer that compares the mean change with `margin(base, variant, changes)`; `none` for 0 and 0."""
+    """Return an answer with a margin of its own, and `none` where mean and margin are 0."""
 
     def answer(base, variant):
-        base, variant = np.array(base), np.array(variant)
+        base = np.array(base)
+        variant = np.array(variant)
         changes = variant - base
-        mean, limit = np.mean(changes), margin(base, variant, changes)
+        mean = np.mean(changes)
+        limit = margin(base, variant, changes)
         if mean == limit == 0:
             return none
-        return "cannot tell" if abs(mean) <= limit else "better" if mean > 0 else "worse"
+        if abs(mean) <= limit:
+            return "cannot tell"
+        return "better" if mean > 0 else "worse"
 
     return answer
 
@@ -726,7 +738,9 @@ def better_and_worse_exchanged(base, variant):
 )
 def all_seeds_agree(base, variant):
     changes = np.array(variant) - np.array(base)
-    return "better" if min(changes) > 0 else "worse" if max(changes) < 0 else "cannot tell"
+    if min(changes) > 0:
+        return "better"
+    return "worse" if max(changes) < 0 else "cannot tell"
 
 
 @conclusion.wrong(
@@ -734,10 +748,6 @@ def all_seeds_agree(base, variant):
     "all of them."
 )
 def best_runs_compared(base, variant):
-    return (
-        "better"
-        if max(variant) > max(base)
-        else "worse"
-        if max(variant) < max(base)
-        else "cannot tell"
-    )
+    if max(variant) > max(base):
+        return "better"
+    return "worse" if max(variant) < max(base) else "cannot tell"

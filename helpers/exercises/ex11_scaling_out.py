@@ -21,9 +21,10 @@ def observe_part(answer):
     def of(*losses):
         return tf.reduce_sum(answer(tf.constant(losses), 8))
 
-    parts = of(1.0, 2.0, 3.0, 6.0), of(2.0, 2.0, 0.0, 0.0)
-    yield "the part of a replica with the losses 1, 2, 3 and 6, of 8 in all", parts[0]
-    yield "the sum of its part and that of the replica with 2, 2, 0 and 0", sum(parts)
+    part = of(1.0, 2.0, 3.0, 6.0)
+    yield "the part of a replica with the losses 1, 2, 3 and 6, of 8 in all", part
+    other = of(2.0, 2.0, 0.0, 0.0)
+    yield "the sum of its part and that of the replica with 2, 2, 0 and 0", part + other
     unequal = [answer(tf.constant(losses), 5) for losses in ([1.0, 2.0, 3.0], [6.0, 0.0])]
     yield (
         "the sum of the parts of 1, 2, 3 and of 6, 0: five losses, shared unequally",
@@ -112,10 +113,9 @@ def observe_batches(answer):
         shares = []
         for place in range(workers):
             read.clear()
-            batches = answer(tf.data.Dataset.range(12), load, place, workers, batch_size)
-            shares.append(
-                ([batch.tolist() for batch in batches.as_numpy_iterator()], len(read))
-            )
+            dataset = answer(tf.data.Dataset.range(12), load, place, workers, batch_size)
+            batches = [batch.tolist() for batch in dataset.as_numpy_iterator()]
+            shares.append((batches, len(read)))
         return shares
 
     for workers, batch_size in ((2, 4), (3, 6)):
@@ -129,10 +129,9 @@ def observe_batches(answer):
             f"how many rows the first batch of each has ({case})",
             [len(batches[0]) if batches else 0 for batches, _ in shares],
         )
-        second = [
-            row for batches, _ in shares for row in (batches[1] if len(batches) > 1 else [])
-        ]
-        yield f"the rows of all second batches together ({case})", sorted(second)
+        second = [batches[1] for batches, _ in shares if len(batches) > 1]
+        rows = [row for batch in second for row in batch]
+        yield f"the rows of all second batches together ({case})", sorted(rows)
         yield f"how many files each worker reads ({case})", [number for _, number in shares]
 
 
@@ -160,57 +159,66 @@ def with_a_filter(names, load, place, workers, batch_size):
     return numbered.map(lambda number, name: load(name)).batch(each)
 
 
-rows.wrong(
+@rows.wrong(
     "You load every file and then throw most of them away. The rows are the right ones, but "
-    "each worker has all the work: which step should come first?",
-    "sharded after loading",
-)(
-    lambda names, load, place, workers, size: (
-        names.map(load).shard(workers, place).batch(size // workers)
-    )
+    "each worker has all the work: which step should come first?"
 )
-rows.wrong(
+def sharded_after_loading(names, load, place, workers, batch_size):
+    mine = names.map(load).shard(workers, place)
+    return mine.batch(batch_size // workers)
+
+
+@rows.wrong(
     "Each of your workers fills a whole global batch. Together they make one that is as many "
-    "times too large: whose batch size is `batch_size`?",
-    "a global batch on every worker",
-)(lambda names, load, place, workers, size: names.shard(workers, place).map(load).batch(size))
-rows.wrong(
+    "times too large: whose batch size is `batch_size`?"
+)
+def a_global_batch_on_every_worker(names, load, place, workers, batch_size):
+    return names.shard(workers, place).map(load).batch(batch_size)
+
+
+@rows.wrong(
     "You cut into batches first and gave whole batches away. So every worker trains on other "
-    "global batches, of the full size, and reads the rows of all.",
-    "sharded after batching",
-)(lambda names, load, place, workers, size: names.map(load).batch(size).shard(workers, place))
-rows.wrong(
+    "global batches, of the full size, and reads the rows of all."
+)
+def sharded_after_batching(names, load, place, workers, batch_size):
+    return names.map(load).batch(batch_size).shard(workers, place)
+
+
+@rows.wrong(
     "All your workers read the same rows, so they compute the same gradient, several times. "
-    "What do `place` and `workers` say?",
-    "the same rows on every worker",
-)(lambda names, load, place, workers, size: names.map(load).batch(size // workers))
-rows.wrong(
+    "What do `place` and `workers` say?"
+)
+def the_same_rows_on_every_worker(names, load, place, workers, batch_size):
+    return names.map(load).batch(batch_size // workers)
+
+
+@rows.wrong(
     "You gave each worker a stretch of its own, one after the other. Each row is used once, "
-    "but the global batches are others than on one device.",
-    "a stretch for each worker",
-)(
-    lambda names, load, place, workers, size: (
-        names.skip(place * (12 // workers)).take(12 // workers).map(load).batch(size // workers)
-    )
+    "but the global batches are others than on one device."
 )
-rows.wrong(
+def a_stretch_for_each_worker(names, load, place, workers, batch_size):
+    length = 12 // workers
+    mine = names.skip(place * length).take(length)
+    return mine.map(load).batch(batch_size // workers)
+
+
+@rows.wrong(
     "You changed the two numbers of `shard` for one another: first comes how many there are, "
-    "then which one it is.",
-    "number and index swapped",
-)(
-    lambda names, load, place, workers, size: (
-        names.shard(place, workers).map(load).batch(size // workers)
-    )
+    "then which one it is."
 )
+def number_and_index_swapped(names, load, place, workers, batch_size):
+    mine = names.shard(place, workers)
+    return mine.map(load).batch(batch_size // workers)
 
 
 # Exercise 3
 
 
 def duties(cluster, job, index, epoch):
-    tasks = [("chief", place) for place in range(len(cluster.get("chief", [])))]
-    tasks += [("worker", place) for place in range(len(cluster["worker"]))]
-    me = tasks.index((job, index))
+    number_of_chiefs = len(cluster.get("chief", []))
+    me = index
+    if job == "worker":
+        me += number_of_chiefs
     return {"writes": me == 0, "shuffle_seed": epoch, "dropout_seed": 1000 + me}
 
 
@@ -265,9 +273,10 @@ roles = Exercise(
 
 
 @roles.right
-def with_sums(cluster, job, index, epoch):
-    chiefs = len(cluster.get("chief", ()))
-    number = index if job == "chief" else chiefs + index
+def by_listing_all_tasks(cluster, job, index, epoch):
+    tasks = [("chief", place) for place in range(len(cluster.get("chief", ())))]
+    tasks += [("worker", place) for place in range(len(cluster["worker"]))]
+    number = tasks.index((job, index))
     return {"writes": not number, "shuffle_seed": 7 + 13 * epoch, "dropout_seed": number * 31}
 
 
@@ -383,10 +392,18 @@ def timed(
     computing=lambda rows, speed, n: rows / speed,
     both=lambda one, other: one + other,
 ):
-    """Return an answer made of the factor of the all-reduce, the bits of a parameter, the computing, and their sum."""
-    return lambda rows, speed, parameters, n, gigabits: both(
-        computing(rows, speed, n), sent(n) * parameters * bits / (gigabits * 1e9)
-    )
+    """Return an answer with other rules.
+
+    They give the factor of the all-reduce, the bits of a parameter, the seconds of computing,
+    and what is made of the two times.
+    """
+
+    def answer(rows, images_per_second, parameters, machines, gigabits):
+        compute = computing(rows, images_per_second, machines)
+        send = sent(machines) * parameters * bits / (gigabits * 1e9)
+        return both(compute, send)
+
+    return answer
 
 
 network.wrong(
@@ -409,10 +426,6 @@ network.wrong(
     "gigabytes in a second.",
     "bytes for bits",
 )(timed(bits=4))
-network.wrong(
-    "You sent one byte for each parameter. How many does a float32 have?",
-    "one byte a parameter",
-)(timed(bits=8))
 network.wrong(
     "You shared the rows out again. `rows` are those of one machine: more machines have more "
     "rows, not fewer each.",
@@ -491,14 +504,12 @@ def charged(
     speed=lambda rate, n, share: rate * n * share,
     hour=3600,
     paid=lambda hours, n, share: hours * n,
-    epochs_run=lambda epochs: epochs,
 ):
-    """Return an answer made of the speed of all devices, the seconds of an hour, and the hours that are paid."""
+    """Return an answer with another speed, another hour, or other hours that are paid."""
 
     def answer(images, epochs, images_per_second, devices, efficiency, price_per_hour):
-        hours = (
-            images * epochs_run(epochs) / speed(images_per_second, devices, efficiency) / hour
-        )
+        seconds = images * epochs / speed(images_per_second, devices, efficiency)
+        hours = seconds / hour
         return hours, paid(hours, devices, efficiency) * price_per_hour
 
     return answer
@@ -532,10 +543,6 @@ price.wrong(
     "Those are seconds. The price is for an hour: how many seconds does one have?",
     "seconds for hours",
 )(charged(hour=1))
-price.wrong(
-    "You paid for one epoch. The run goes through all images as often as it has epochs.",
-    "a single epoch",
-)(charged(epochs_run=lambda epochs: 1))
 price.wrong(
     "You let one device do all the work, and paid for all. How much do they get done in a "
     "second together?",
