@@ -44,26 +44,25 @@ def equal(one: Any, other: Any, rtol: float) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return False
-        pairs = [(one[key], other[key]) for key in one]
-    elif isinstance(one, tuple) or isinstance(other, tuple):
-        if not _is_row(one) or not _is_row(other) or len(one) != len(other):
+        return all(equal(one[key], other[key], rtol) for key in one)
+    if isinstance(one, tuple) or isinstance(other, tuple):
+        if not _is_row(one) or not _is_row(other):
             return False
-        pairs = list(zip(one, other, strict=True))
-    else:
-        return _equal_arrays(np.asarray(one), np.asarray(other), rtol)
-    return all(equal(first, second, rtol) for first, second in pairs)
+        if len(one) != len(other):
+            return False
+        return all(equal(a, b, rtol) for a, b in zip(one, other))
+    one = np.asarray(one)
+    other = np.asarray(other)
+    both_floats = one.dtype.kind == other.dtype.kind == "f"
+    if both_floats and one.shape == other.shape:
+        return np.allclose(other, one, rtol, ATOL, equal_nan=True)
+    return np.array_equal(one, other)
 
 
 def _is_row(value):
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, tuple)
-
-
-def _equal_arrays(one, other, rtol):
-    if one.shape == other.shape and one.dtype.kind == other.dtype.kind == "f":
-        return np.allclose(other, one, rtol=rtol, atol=ATOL, equal_nan=True)
-    return np.array_equal(one, other)
 
 
 def difference(expected: Any, got: Any, rtol: float) -> str:
@@ -99,8 +98,11 @@ def _first_difference(expected, got, rtol):
 def in_words(value: Any, digits: int = 4) -> str:
     """Put a plain value into few words."""
     if isinstance(value, dict):
-        items = [f"{key}: {in_words(item, digits)}" for key, item in value.items()]
-        return "{" + ", ".join(items) + "}"
+        items = []
+        for key, item in value.items():
+            items.append(f"{key}: {in_words(item, digits)}")
+        text = ", ".join(items)
+        return f"{{{text}}}"
     if isinstance(value, np.ndarray) and value.size > MOST_SHOWN:
         return f"an array of shape {value.shape}"
     if _is_row(value):
@@ -108,7 +110,9 @@ def in_words(value: Any, digits: int = 4) -> str:
         if len(value) > MOST_SHOWN:
             items.append("...")
         text = ", ".join(items)
-        return f"({text})" if isinstance(value, tuple) else f"[{text}]"
+        if isinstance(value, tuple):
+            return f"({text})"
+        return f"[{text}]"
     if isinstance(value, np.ndarray | np.generic):
         value = value.item()
     if isinstance(value, float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MOST_PRINTED = 5  # lines shown of what an answer printed
+ROW = "{:30} {:>8}   {:8} {:>6}"
 
 
 def verdict(text: str, printed: str) -> None:
@@ -30,11 +31,11 @@ def solution(text: str) -> None:
 
 def progress(noted: dict[str, dict]) -> None:
     """Show a table of the exercises that were tried, from what `progress.load` returns."""
-    print(f"{'notebook':30} exercise   {'result':8} {'hints':>6}")
+    print(ROW.format("notebook", "exercise", "result", "hints"))
     if not noted:
         print("nothing tried yet")
     for notebook, exercises in sorted(noted.items()):
         for number, facts in sorted(exercises.items()):
             result = "right" if facts.get("right") else "not yet"
             hints = facts.get("hints", 0)
-            print(f"{notebook:30} {number:>8}   {result:8} {hints:>6}")
+            print(ROW.format(notebook, number, result, hints))

@@ -155,7 +155,8 @@ class Exercise:
             text = f"right. {self.praise}" if self.praise else "right"
             return self._verdict("right", text, found)
         for case in self.misconceptions:
-            if self.equal(self.observations_of(case, until_unlike=found), found):
+            wrong = self.observations_of(case, until_unlike=found)
+            if self.equal(wrong, found):
                 text = case.sentence
                 if found.message:
                     text = f"{found.message}\n{text}"
@@ -176,10 +177,11 @@ class Exercise:
 
     def hint(self) -> None:
         """Show the next hint."""
-        if self.hints_given < len(self.hints):
+        number_of_hints = len(self.hints)
+        if self.hints_given < number_of_hints:
             text = self.hints[self.hints_given]
             self.hints_given += 1
-            display.hint(f"Hint {self.hints_given} of {len(self.hints)}: {text}")
+            display.hint(f"Hint {self.hints_given} of {number_of_hints}: {text}")
             progress.note(self.notebook, self.number, hints=self.hints_given)
             return
         advice = f"`{self.name}` is shown by solution()."
@@ -200,7 +202,8 @@ class Exercise:
         """Return the source of one right answer."""
         if not callable(self.reference):
             return f"{self.name} = {self.reference!r}"
-        return textwrap.dedent(inspect.getsource(self.reference)).rstrip()
+        source = inspect.getsource(self.reference)
+        return textwrap.dedent(source).rstrip()
 
     def observe_answer(
         self, answer: Any, *, limited: bool = False, until_unlike: Observations | None = None
@@ -221,7 +224,8 @@ class Exercise:
                 values[name] = comparison.plain(value)
                 if until_unlike is None:
                     continue
-                if not self._same(values[name], until_unlike.values.get(name)):
+                other = until_unlike.values.get(name)
+                if not self._same(values[name], other):
                     complete = False
                     return
 
@@ -286,6 +290,7 @@ def quiz(
 ) -> Exercise:
     """Make an exercise whose answer is one of a few words; `wrong` explains the others."""
     choices = tuple(sorted([right, *wrong]))
+    listed = ", ".join(map(repr, choices))
 
     def observe(answer):
         yield "your choice", str(answer).strip().lower()
@@ -300,7 +305,7 @@ def quiz(
         hints=hints,
         name=name,
         praise=because,
-        otherwise=f"set {name} to one of {', '.join(map(repr, choices))}.",
+        otherwise=f"set {name} to one of {listed}.",
         choices=choices,
     )
     for choice, sentence in wrong.items():
@@ -314,7 +319,8 @@ def is_student_edition() -> bool:
     That keeps honest people honest, no more: whoever reads the installed package finds every
     reference. For an exam, write tasks of your own.
     """
-    return os.environ.get("COURSE_EDITION", "").strip().lower() == "student"
+    edition = os.environ.get("COURSE_EDITION", "")
+    return edition.strip().lower() == "student"
 
 
 def is_stub(answer: Any) -> bool:

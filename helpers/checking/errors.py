@@ -23,6 +23,7 @@ LIBRARIES = (
 def kind_of(error: BaseException) -> str:
     """Return the name that errors are compared by: that of the type, one for lack of memory."""
     name = type(error).__name__
+    # NumPy has a MemoryError of its own; the last is TensorFlow's.
     if isinstance(error, OutOfMemory | MemoryError) or name == "ResourceExhaustedError":
         return "OutOfMemory"
     return name
@@ -41,11 +42,15 @@ def in_words(error: BaseException, seconds: float, memory: int) -> str:
             f"stopped: it asked for more than {memory / 2**30:g} GB of memory. Which shape is "
             "larger than you meant?"
         )
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+    frames = list(traceback.walk_tb(error.__traceback__))
+    for frame, line in reversed(frames):
         file = frame.f_code.co_filename
-        if not file.startswith(LIBRARIES) and "__autograph_generated" not in file:
+        is_generated = "__autograph_generated" in file
+        if not is_generated and not file.startswith(LIBRARIES):
             source = linecache.getline(file, line).strip()
-            place = f"line {line}, `{source}`" if source else f"line {line}"
+            place = f"line {line}"
+            if source:
+                place += f", `{source}`"
             return f"{kind} in {place}: {_gist(error)}"
     return f"what you handed over cannot be used like this: {kind}: {_gist(error)}"
 
@@ -53,8 +58,8 @@ def in_words(error: BaseException, seconds: float, memory: int) -> str:
 def _gist(error: BaseException) -> str:
     """Return the line of a message that says something, without the marks of TensorFlow."""
     text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| \[Op:\w+\]( name: ?)?", "", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    gist, *others = lines or ["no message"]
+    lines = [line.strip() for line in text.splitlines()]
+    gist, *others = list(filter(None, lines)) or ["no message"]
     if others and gist.startswith("in user code:"):
         gist = others[-1]
     elif others and gist.startswith("Exception encountered"):

@@ -15,8 +15,9 @@ import tensorflow as tf
 def without_optimizations(dataset):
     """Return the dataset without what TensorFlow would add by itself; it also starts faster."""
     options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_optimization.inject_prefetch = False
+    optimization = options.experimental_optimization
+    optimization.apply_default_optimizations = False
+    optimization.inject_prefetch = False
     # The thread of autotune may hold up whoever drops the iterator, for minutes.
     options.autotune.enabled = False
     return dataset.with_options(options)
@@ -26,7 +27,10 @@ def three_epochs(batches):
     """Cut the batches of three epochs into three lists; what is left over joins the last."""
     batches = list(batches)
     length = len(batches) // 3
-    return batches[:length], batches[length : 2 * length], batches[2 * length :]
+    first = batches[:length]
+    second = batches[length : 2 * length]
+    third = batches[2 * length :]
+    return first, second, third
 
 
 def grows_beyond(made, count, seconds):
@@ -52,7 +56,9 @@ def runs_ahead(made, count):
         return number
 
     numbers = tf.data.Dataset.range(2)
-    noted = numbers.map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False))
+    noted = numbers.map(
+        lambda number: tf.numpy_function(note, [number], tf.int64, stateful=False)
+    )
     iterator = iter(without_optimizations(noted.prefetch(1)))
     next(iterator)
     grows_beyond(known, 1, 10)

@@ -24,7 +24,8 @@ def note(notebook: str, number: int, **facts: Any) -> None:
     with contextlib.suppress(OSError):
         file = _file()
         partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(noted, indent=1, sort_keys=True), encoding="utf-8")
+        text = json.dumps(noted, indent=1, sort_keys=True)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(file)
 
 

@@ -1,4 +1,7 @@
-"""What notebook 06 says and its own cells do not assert: arguments, stages of a pipeline, the network, the losses."""
+"""What notebook 06 claims beyond its own cells.
+
+That is on arguments, the stages of a pipeline, the network and the losses.
+"""
 
 import os
 import warnings
@@ -11,6 +14,7 @@ import tensorflow as tf
 from lessons import code_cells, names_bound, run_cells
 
 from helpers import plots
+from helpers.checking.pipelines import grows_beyond
 from helpers.exercises import ex06_input_pipelines_and_cnn as input_pipelines
 
 NOTEBOOK = "06_input_pipelines_and_cnn"
@@ -18,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def names_of(*wanted: str) -> dict:
-    """Run the notebook's cells up to the one that binds the last of the names wanted, and those it needs."""
+    """Run the cell that binds the last of the names wanted, and those that it needs."""
     cells = code_cells(NOTEBOOK)
     last = next(
         place for place, source in enumerate(cells) if wanted[-1] in names_bound(source)
@@ -70,24 +74,20 @@ def test_every_argument_is_in_the_table():
     text = (ROOT / "notebooks" / "text" / f"{NOTEBOOK}.py").read_text(encoding="utf-8")
     table = "\n".join(line for line in text.splitlines() if line.startswith("# |"))
     explained = (
-        *(
-            "labels",
-            "label_mode",
-            "class_names",
-            "color_mode",
-            "batch_size",
-            "image_size",
-            "shuffle",
-            "seed",
-        ),
-        *(
-            "validation_split",
-            "subset",
-            "interpolation",
-            "follow_links",
-            "crop_to_aspect_ratio",
-            "verbose",
-        ),
+        "labels",
+        "label_mode",
+        "class_names",
+        "color_mode",
+        "batch_size",
+        "image_size",
+        "shuffle",
+        "seed",
+        "validation_split",
+        "subset",
+        "interpolation",
+        "follow_links",
+        "crop_to_aspect_ratio",
+        "verbose",
     )
     for argument in explained:
         assert f"`{argument}`" in table, argument
@@ -183,7 +183,7 @@ def test_a_cache_is_filled_by_a_complete_epoch_only():
 
 
 def ahead(options: tf.data.Options, patience: float) -> bool:
-    """Whether more is read than the one element that was asked for, without a `prefetch` of ours."""
+    """Whether more is read than the one element asked for, without a `prefetch` of ours."""
     read = []
 
     def note(number):
@@ -195,7 +195,7 @@ def ahead(options: tf.data.Options, patience: float) -> bool:
         source.map(lambda k: tf.numpy_function(note, [k], tf.int64, stateful=False))
     )
     next(iterator)
-    found = input_pipelines.comes(read, 1, patience)
+    found = grows_beyond(read, 1, patience)
     list(iterator)  # dropped while it works, it could wait for ever
     return found
 
@@ -206,7 +206,7 @@ def test_tensorflow_mends_a_pipeline_unless_forbidden():
 
 
 def test_an_epoch_takes_what_the_formula_of_exercise_2_says(rehearsal):
-    """A sleeper may oversleep, and never wakes early: the formula is a lower bound, and not far off."""
+    """A sleeper may oversleep, and never wakes early: the formula is a lower bound."""
     for prefetch in (False, True):
         stage = (lambda reader: reader.prefetch(1)) if prefetch else (lambda reader: reader)
         taken = []
@@ -242,7 +242,7 @@ def test_the_part_that_looks_is_small_beside_the_part_that_decides():
 
 @pytest.mark.parametrize("num_classes", [2, 5, 104])
 def test_a_softmax_too_many_keeps_the_loss_above_a_floor(num_classes):
-    """And no network gets below it: the best that can follow a softmax is 1 for the true class, 0 for all others."""
+    """No network gets below it: at best a softmax gives 1 to the true class, 0 to others."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     floor = np.log(np.e + num_classes - 1) - 1
     scores = np.random.default_rng(0).normal(0, 20, (200, num_classes)).astype("float32")

@@ -1,19 +1,14 @@
-"""What notebooks 02 and 05 claim beyond their own cells."""
+"""What notebook 05 claims beyond its own cells."""
 
-import json
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from helpers import models
 from helpers.exercises import ex05_callbacks as callbacks
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -23,47 +18,8 @@ def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
-@pytest.mark.long
-def test_the_784_100_30_10_network_reaches_87_percent_on_the_real_pictures(realdata, tmp_path):
-    """Notebook 02's own cells, full profile, on a CPU, with the real data found in the Keras cache."""
-    home = shutil.copytree(
-        realdata / "keras" / "datasets", tmp_path / "home" / "datasets"
-    ).parent
-    code = """
-import json, sys
-sys.path[:0] = ["tests"]
-from helpers.runtime import start
-from lessons import code_cells, run_cells
-course = start(seed=0)
-cells = code_cells("02_sequential_vs_functional")
-(last,) = (place for place, source in enumerate(cells) if "test accuracy" in source)
-names, printed = run_cells(cells, last, course)
-print(json.dumps({
-    "parameters": names["classifier"].count_params(),
-    "source": names["fashion"].source,
-    "train": names["fashion"].counts["train"],
-    "accuracy": names["test_accuracy"],
-}))
-"""
-    environment = {**os.environ, "COURSE_PROFILE": "full", "KERAS_HOME": str(home)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    report = json.loads(result.stdout.splitlines()[-1])
-    print(f"test accuracy {report['accuracy']:.4f} on the real Fashion-MNIST")
-    assert (report["source"], report["train"], report["parameters"]) == (
-        "cache",
-        54_000,
-        81_840,
-    )
-    assert report["accuracy"] >= 0.87
-
-
 def compiled():
     """Return the small classifier, compiled, with the first weights of seed 0."""
-    import keras
-
     keras.utils.set_random_seed(0)
     model = models.dense_classifier(num_classes=3, input_shape=(6, 6))
     model.compile(
@@ -83,8 +39,6 @@ def pictures():
 def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
     epoch, batch, tmp_path
 ):
-    import keras
-
     class PowerCut(keras.callbacks.Callback):
         def on_epoch_begin(self, now, logs=None):
             self.now = now
@@ -113,8 +67,6 @@ def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
 
 def test_a_checkpoint_is_loaded_in_a_fresh_process_and_trains_on_from_there(tmp_path):
     """The other process gets the file alone: no code of the course."""
-    import keras
-
     x, y = pictures()
     model = compiled()
     model.fit(
@@ -145,9 +97,7 @@ print(before, int(model.optimizer.iterations.numpy()), "helpers" in sys.modules)
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3, 5])
-def test_the_rule_of_exercise_2_in_notebook_05_stops_where_keras_does(patience):
-    import keras
-
+def test_the_rule_of_exercise_2_stops_where_keras_does(patience):
     for losses in np.random.default_rng(0).integers(0, 9, (10, 12)).tolist():
         logs = [{"val_loss": loss} for loss in losses]
         real = len(
