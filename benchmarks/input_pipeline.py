@@ -30,6 +30,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import keras
 import tensorflow as tf
 
+from helpers.augment import RandomAffine, RandomCrop
 from helpers.data import flowers
 
 BATCH = 32
@@ -76,13 +77,13 @@ def tuned(
     folder: Path, size: int, *, varied: bool, cache: bool = False, warm: bool = False
 ) -> Epoch:
     """The pipeline of the course; with `cache` in its first epoch or, `warm`, a later one."""
-    data = flowers(size, source=folder, verbose=False)
+    steps = []
+    if varied:
+        steps = [RandomCrop(size, size), RandomAffine(rotation=0, zoom=0)]
+    data = flowers(round(size / CROP) if varied else size, source=folder, verbose=False)
 
     def build() -> tf.data.Dataset:
-        crop = CROP if varied else 1.0
-        return data.batches(
-            "train", BATCH, one_hot=True, random_crop=crop, random_flip=varied, cache=cache
-        )
+        return data.batches("train", BATCH, one_hot=True, augment=steps, cache=cache)
 
     if not warm:
         return build

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -161,14 +160,12 @@ class ImageData:
         training: bool | None = None,
         one_hot: bool = False,
         augment: Any = (),
-        random_crop: float = 1.0,
-        random_flip: bool = False,
         cache: bool = False,
         seed: int | None = 0,
         drop_remainder: bool = False,
         shard: tuple[int, int] = (0, 1),
     ) -> Any:
-        """Return the tuned pipeline: shuffle, decode, cache, vary, batch, augment, prefetch.
+        """Return the tuned pipeline: shuffle, decode, cache, batch, augment, prefetch.
 
         Parameters
         ----------
@@ -181,9 +178,6 @@ class ImageData:
             any function (images, labels) -> (images, labels). With a `seed`, functions run one
             batch at a time, since they may keep a state; the steps of `helpers` run in
             parallel and are still reproducible.
-        random_crop : above 0 and up to 1. Read images larger than wanted, and take a window
-            of this share of their side at a random place.
-        random_flip : mirror left and right, with chance one half.
         cache : keep the decoded images in memory from the second epoch on.
         seed : the same seed gives the same batches, under the same global seed
             (``runtime.start``). ``None``: other ones every time, and slow images do not hold
@@ -203,7 +197,6 @@ class ImageData:
         import tensorflow as tf
 
         checks.check_count("batch_size", batch_size, 1)
-        checks.check_number("random_crop", random_crop, 0, 1, above=True)
         if one_hot and not self._split(split).labelled:
             raise ValueError(f"one_hot needs labels and {split!r} has ids. Use train or val.")
         place, shards = shard
@@ -217,17 +210,11 @@ class ImageData:
             )
         if training is None:
             training = split == "train"
-        size = round(self.image_size / random_crop)
-        dataset = self._images(split, training, seed, shard, size)
+        dataset = self._images(split, training, seed, shard)
         if cache:
             dataset = dataset.cache()
             if training:  # Otherwise the cache would repeat the order of the first epoch.
                 dataset = dataset.shuffle(images.SHUFFLE_BUFFER, seed)
-        if random_crop < 1:
-            crop = partial(_crop, self.image_size)
-            dataset = _per_image(dataset, crop, seed, shard)
-        if random_flip:
-            dataset = _per_image(dataset, _flip, seed, shard)
         dataset = dataset.batch(batch_size, drop_remainder)
         if one_hot:
             dataset = dataset.map(lambda x, y: (x, tf.one_hot(y, self.num_classes)))
@@ -264,7 +251,6 @@ class ImageData:
         shuffle: bool = False,
         seed: int | None = 0,
         shard: tuple = (0, 1),
-        size: int | None = None,
     ) -> Any:
         """Return a dataset of (image, target) with the rows of one shard."""
         import tensorflow as tf
@@ -274,39 +260,8 @@ class ImageData:
         place, shards = shard
         if shards > 1:
             rows = rows.take(split.count // shards * shards).shard(shards, place)
-        load = partial(split.load, size or self.image_size)
+        load = partial(split.load, self.image_size)
         return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _per_image(
-    dataset: Any,
-    change: Callable,
-    seed: int | None,
-    shard: tuple,
-) -> Any:
-    """Change each image by a seed of its own, the same one in whatever shard it is."""
-    import tensorflow as tf
-
-    place, shards = shard
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-    pairs = tf.data.Dataset.zip((dataset, seeds.shard(shards, place)))
-    return pairs.map(
-        lambda element, draw: (change(element[0], draw), element[1]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-
-
-def _flip(image: Any, seed: Any) -> Any:
-    import tensorflow as tf
-
-    # Another seed than `_crop` has, or the two would go together.
-    return tf.image.stateless_random_flip_left_right(image, seed + 1)
-
-
-def _crop(size: int, image: Any, seed: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.image.stateless_random_crop(image, [size, size, 3], seed)
 
 
 def flowers(

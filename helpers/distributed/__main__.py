@@ -62,7 +62,7 @@ def train(options: argparse.Namespace) -> None:
 
     import keras
 
-    from helpers import data, models, schedules
+    from helpers import augment, data, models, schedules
 
     workers = runtime.cluster_size()
     if workers > 1:
@@ -81,12 +81,12 @@ def train(options: argparse.Namespace) -> None:
     steps = math.ceil(flowers.counts["train"] // workers / own_batch_size)
 
     def own_batches(epoch: int, context: InputContext) -> Dataset:
-        """Return this worker's batches, in an order that depends on the epoch alone."""
+        """Return this worker's batches, mirrored at random; both depend on the epoch alone."""
         return flowers.batches(
             "train",
             own_batch_size,
             one_hot=True,
-            random_flip=True,
+            augment=augment.RandomAffine(rotation=0, zoom=0, seed=epoch),
             seed=epoch,
             shard=(context.input_pipeline_id, workers),
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from image_sets import CLASSES, gradient, jpeg, make_folder, make_tree, picture
+from image_sets import CLASSES, jpeg, make_folder, make_tree, picture
 
 from helpers import data, images, runtime, seeding
 from helpers.data import flowers
@@ -260,8 +260,7 @@ def epoch(batches) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("origin", ["from_folder", "from_tree"])
 @pytest.mark.parametrize("cache", [False, True])
-@pytest.mark.parametrize("flip", [False, True])
-def test_one_seed_one_sequence(request, origin, cache, flip):
+def test_one_seed_one_sequence(request, origin, cache):
     found = request.getfixturevalue(origin)
     first, again, other = (
         found.batches(
@@ -269,8 +268,6 @@ def test_one_seed_one_sequence(request, origin, cache, flip):
             4,
             seed=seed,
             cache=cache,
-            random_flip=flip,
-            random_crop=0.75 if flip else 1.0,
             augment=Brighter(5),
         )
         for seed in (1, 1, 2)
@@ -300,56 +297,6 @@ def test_an_epoch_has_every_image_once(request, monkeypatch, origin, seed, cache
         )
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_a_random_flip_mirrors_half_of_the_images_anew_each_epoch(tmp_path, cache):
-    make_folder(tmp_path)
-    for path in tmp_path.glob("*/*.jpg"):
-        path.write_bytes(jpeg(gradient(48, 48)))
-    found = flowers(32, source=tmp_path, verbose=False)
-    batches = found.batches("train", 32, random_flip=True, cache=cache, seed=3)
-    epochs = []
-    for _ in range(3):
-        pixels = epoch(batches)[0]
-        epochs.append(pixels[:, 0, -1, 1] > pixels[:, 0, 0, 1])
-        assert (pixels[:, -1, 0, 0] > pixels[:, 0, 0, 0]).all(), "never upside down"
-    assert 25 <= np.sum(epochs) <= 56, "of 81"
-    assert (epochs[0] != epochs[1]).any()
-
-
-@pytest.mark.parametrize("cache", [False, True])
-def test_a_random_crop_is_a_window_of_the_square_anew_each_epoch(tmp_path, cache):
-    make_folder(tmp_path)
-    for path in tmp_path.glob("*/*.jpg"):
-        path.write_bytes(jpeg(gradient(64, 64)))
-    whole = flowers(64, source=tmp_path, verbose=False).arrays("val")[0][0]
-    found = flowers(48, source=tmp_path, verbose=False)
-    batches = found.batches("train", 32, random_crop=0.75, cache=cache, seed=3)
-    windows = {}
-    for top, left in itertools.product(range(17), repeat=2):
-        windows[whole[top : top + 48, left : left + 48].tobytes()] = top, left
-    epochs = []
-    for _ in range(2):
-        epochs.append([windows[image.tobytes()] for image in epoch(batches)[0]])
-    assert epochs[0] != epochs[1]
-    rows, columns = np.transpose(epochs[0] + epochs[1])
-    for places in (rows, columns):
-        assert places.min() < 4
-        assert places.max() > 12
-    assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.5, "rows and columns are drawn apart"
-
-
-def test_a_random_flip_does_not_go_with_the_random_crop(tmp_path):
-    make_folder(tmp_path)
-    for path in tmp_path.glob("*/*.jpg"):
-        path.write_bytes(jpeg(gradient(64, 64)))
-    found = flowers(32, source=tmp_path, verbose=False)
-    batches = found.batches("train", 32, random_crop=0.5, random_flip=True)
-    pixels = np.concatenate([epoch(batches)[0] for _ in range(4)]).astype(int)
-    flipped = pixels[:, 0, -1, 1] < pixels[:, 0, 0, 1]
-    for place in (pixels[:, 0, 0, 0], pixels[:, 0, :, 1].mean(1)):
-        assert abs(np.corrcoef(place, flipped)[0, 1]) < 0.35
-
-
 @pytest.mark.parametrize("origin", ["from_folder", "from_tree", "fashion"])
 @pytest.mark.parametrize("cache", [False, True])
 def test_the_batches_of_all_shards_make_up_the_whole_one(request, origin, cache):
@@ -358,15 +305,12 @@ def test_the_batches_of_all_shards_make_up_the_whole_one(request, origin, cache)
     Behind a cache the shards are shuffled apart, so there the order is compared without.
     """
     if origin == "fashion":
-        found, vary = data.fashion(verbose=False), {}
+        found = data.fashion(verbose=False)
     else:
-        found, vary = (
-            request.getfixturevalue(origin),
-            {"random_flip": True, "random_crop": 0.75},
-        )
-    vary |= {"cache": cache, "training": not cache, "seed": 3}
-    whole = found.batches("train", 8, **vary)
-    shards = [found.batches("train", 4, shard=(place, 2), **vary) for place in range(2)]
+        found = request.getfixturevalue(origin)
+    options = {"cache": cache, "training": not cache, "seed": 3}
+    whole = found.batches("train", 8, **options)
+    shards = [found.batches("train", 4, shard=(place, 2), **options) for place in range(2)]
     steps = math.ceil(found.counts["train"] // 2 / 4)
     assert [int(shard.cardinality()) for shard in shards] == [steps, steps]
     # One pass: another one would be shuffled anew.
@@ -445,8 +389,6 @@ def test_a_step_that_keeps_a_state_sees_the_batches_in_order(from_folder):
     [
         ({"split": "valid"}, "split is 'valid'; it takes one of train, val, test"),
         ({"batch_size": 0}, "batch_size"),
-        ({"random_crop": 0.0}, "random_crop must be finite, above 0"),
-        ({"random_crop": 1.5}, "random_crop .* at most 1"),
         ({"split": "test", "one_hot": True}, "one_hot needs labels and 'test' has ids"),
     ],
 )
