@@ -129,12 +129,14 @@ class RampSustainDecay(Schedule):
         super().__init__(
             start_lr=check_number("start_lr", start_lr, 0),
             max_lr=check_number("max_lr", max_lr, 0, above=True),
-            min_lr=check_number("min_lr", min_lr, 0, maximum=max_lr),
+            min_lr=check_number("min_lr", min_lr, 0),
             rampup_steps=check_count("rampup_steps", rampup_steps, 0),
             sustain_steps=check_count("sustain_steps", sustain_steps, 0),
             decay_rate=check_number("decay_rate", decay_rate, 0, 1, above=True),
             decay_steps=check_count("decay_steps", decay_steps, 1),
         )
+        if min_lr > max_lr:
+            raise ValueError(f"min_lr must be at most max_lr; {min_lr} is above {max_lr}")
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
