@@ -20,7 +20,10 @@ from matplotlib.patches import Rectangle
 from helpers import cutmix, plots, schedules
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-SLIDER = {"style": {"description_width": "9em"}, "layout": {"width": "30em"}}
+SLIDER = {
+    "style": {"description_width": "9em"},
+    "layout": {"width": "30em"},
+}
 
 
 class Explorer:
@@ -241,7 +244,10 @@ class ScheduleExplorer(Explorer):
                 "max_lr": _rate_slider("max_lr", 1e-3),
                 "warmup_steps": _whole_slider("warm-up epochs", 0, epochs, epochs // 10),
                 "decay_steps": _whole_slider(
-                    "decay epochs", 1, 2 * epochs, epochs - epochs // 10
+                    "decay epochs",
+                    1,
+                    2 * epochs,
+                    epochs - epochs // 10,
                 ),
             }
         elif kind == "RampSustainDecay":
