@@ -63,9 +63,11 @@ class Replicas:
             If workers have different or unknown numbers: some would wait for others for ever.
         """
         own = dataset.cardinality()[None]
-        spread = self.strategy.experimental_distribute_values_from_function
-        numbers = self.strategy.gather(spread(lambda _: own), axis=0)
-        numbers = numbers.numpy().tolist()
+        on_each = self.strategy.experimental_distribute_values_from_function(
+            lambda context: own
+        )
+        gathered = self.strategy.gather(on_each, axis=0)
+        numbers = gathered.numpy().tolist()
         if min(numbers) == max(numbers) >= 0:
             return numbers[0]
         if self.context.num_input_pipelines == 1:
@@ -86,21 +88,25 @@ def _deal(dataset: Dataset, places: range, hands: int) -> Dataset:
     import tensorflow as tf
 
     def rows_of(place: int, batch: tuple) -> tuple[Tensor, tuple]:
-        first_part = tf.nest.flatten(batch)[0]
-        size = tf.shape(first_part)[0]
+        images = tf.nest.flatten(batch)[0]
+        size = tf.shape(images)[0]
         count = tf.size(tf.range(place, size, hands))
         # A replica that gets no row computes on one of another's, which counts for nothing.
         end = tf.maximum(size, place + 1)
         rows = tf.range(place, end, hands) % size
-        dealt = tf.nest.map_structure(lambda values: tf.gather(values, rows), batch)
+        dealt = tf.nest.map_structure(
+            lambda values: tf.gather(values, rows),
+            batch,
+        )
         return count, dealt
 
     def deal(*batch: Any) -> tuple:
         return tuple(rows_of(place, batch) for place in places)
 
+    automatic = tf.data.AUTOTUNE
     dealt = dataset.map(
         deal,
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=automatic,
         deterministic=True,
     )
-    return dealt.prefetch(tf.data.AUTOTUNE)
+    return dealt.prefetch(automatic)

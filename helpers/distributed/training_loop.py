@@ -112,7 +112,7 @@ def fit(
         if is_chief:
             checkpoints.save(file, epoch, step, values)
 
-    (first_epoch, first_step), values = checkpoints.load(file)
+    first_epoch, first_step, values = checkpoints.load(file)
     if first_epoch >= epochs:
         raise ValueError(
             f"{file} is of a run that has gone through {first_epoch} epochs already; {epochs} "
@@ -127,7 +127,11 @@ def fit(
         raise ValueError("The dataset has no batches.")
     remaining = itertools.chain([first_batch], iterator)
     trainer.make_variables(first_batch)
-    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    variables = [
+        *model.variables,
+        *model.optimizer.variables,
+        *model.metrics_variables,
+    ]
     if values:
         checkpoints.restore(variables, values)
     trainer.shift_seeds(1)
@@ -235,7 +239,8 @@ class _Trainer:
                 seed.assign_add(tf.cast(difference, seed.dtype))
 
         run = self.replicas.strategy.run
-        tf.function(lambda: run(shift), autograph=False)()
+        compiled = tf.function(lambda: run(shift), autograph=False)
+        compiled()
 
     def compile(self, batches: Dataset) -> None:
         """Make `train` and `test`, which take a batch that was dealt and return metrics."""
@@ -248,8 +253,11 @@ class _Trainer:
 
             # With a signature, one trace serves batches of every size. A worker that had to
             # trace again alone would wait for the others for ever.
-            signature = [batches.element_spec]
-            return tf.function(step, input_signature=signature, autograph=False)
+            return tf.function(
+                step,
+                input_signature=[batches.element_spec],
+                autograph=False,
+            )
 
         self.train = compiled(self._train_replica)
         self.test = compiled(self._loss_of)
@@ -315,8 +323,10 @@ class _Trainer:
 
     def logs(self) -> dict[str, Any]:
         """Return the metrics so far as numbers; those of several numbers as lists."""
-        results = self.model.get_metrics_result()
-        return {name: np.asarray(value).tolist() for name, value in results.items()}
+        logs = {}
+        for name, value in self.model.get_metrics_result().items():
+            logs[name] = np.asarray(value).tolist()
+        return logs
 
 
 def _average_statistics(model: Model, context: ReplicaContext) -> None:
@@ -327,10 +337,10 @@ def _average_statistics(model: Model, context: ReplicaContext) -> None:
     if not statistics:
         return
     # In float64 the sum of equal numbers is exact, so that what is equal stays as it is.
-    values = [tf.cast(tf.convert_to_tensor(each), tf.float64) for each in statistics]
+    values = [tf.cast(tf.convert_to_tensor(statistic), tf.float64) for statistic in statistics]
     means = context.all_reduce("MEAN", values)
-    for variable, mean in zip(statistics, means):
-        variable.assign(tf.cast(mean, variable.dtype))
+    for statistic, mean in zip(statistics, means):
+        statistic.assign(tf.cast(mean, statistic.dtype))
 
 
 def _statistics(layer: Layer) -> Iterable[Variable]:

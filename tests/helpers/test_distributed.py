@@ -1,4 +1,4 @@
-"""The loop equals `fit` on one device, and itself on two devices, two processes, after a kill."""
+"""The loop equals `fit` on one device, and itself on two, in two processes, after a kill."""
 
 import json
 import os
@@ -191,11 +191,13 @@ def test_a_run_of_unknown_length_can_be_resumed(tmp_path):
     def of_unknown_length(epoch, context):
         return by_epoch(epoch, context).filter(lambda x, y: True)
 
-    whole, again = network(), network(seed=9)
+    whole = network()
     distributed.fit(whole, by_epoch, epochs=2)
     settings = {"epochs": 2, "checkpoint": tmp_path / "run.npz", "save_every": 3}
     with pytest.raises(Killed):
         distributed.fit(network(), of_unknown_length, callbacks=[KillAt(11)], **settings)
+    again = network(seed=9)
+    keras.utils.set_random_seed(0)  # the order of the rows depends on it
     distributed.fit(again, of_unknown_length, **settings)
     assert_same_weights(whole, again)
 
