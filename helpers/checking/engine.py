@@ -109,7 +109,8 @@ class Exercise:
     hints_given: int = 0
 
     def __post_init__(self):
-        self.name = self.name or self.reference.__name__
+        if not self.name:
+            self.name = self.reference.__name__
         self.reference_case = Case(self.name, self.reference)
 
     def wrong(self, sentence: str, name: str = "") -> Callable[[Any], Any]:
