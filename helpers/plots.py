@@ -402,47 +402,28 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
     Parameters
     ----------
     matrix
-        Counts, shape (K, K); row = true class. Cells are coloured by the share of their row.
-        Counts are written into the cells while they fit (up to 15 classes).
+        Counts, shape (K, K); row = true class. They are written into the cells while they fit
+        (up to 15 classes).
     """
-    matrix = np.asarray(matrix)
-    k = len(matrix)
-    totals = matrix.sum(axis=1, keepdims=True)
-    share = matrix / np.maximum(totals, 1)
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    k = len(class_names)
     side = min(0.6 * k + 1.5, 12)
     fig, [[ax]] = figure(1, 1, (side, side))
-    ax.imshow(
-        share,
+    ConfusionMatrixDisplay(matrix, display_labels=class_names).plot(
+        ax=ax,
         cmap="Blues",
-        vmin=0,
-        vmax=1,
+        colorbar=False,
+        include_values=k <= 15,
+        xticks_rotation=45 if k <= 15 else 90,
     )
     ax.grid(False)
-    ax.set_xticks(
-        range(k),
-        class_names,
-        rotation=45,
-        ha="right",
-        rotation_mode="anchor",
-    )
-    ax.set_yticks(range(k), class_names)
     ax.set(xlabel="predicted class", ylabel="true class")
     if k > 15:
         ax.tick_params(labelsize=5)
-    else:
-        for (row, column), count in np.ndenumerate(matrix):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            ax.text(
-                column,
-                row,
-                count,
-                color=colour,
-                ha="center",
-                va="center",
-            )
-    right = f"{np.trace(matrix)} of {matrix.sum()} right"
+    right = f"{np.trace(matrix)} of {np.sum(matrix)} right"
     sentences = [f"Confusion matrix of {k} classes"]
-    wrong = matrix - np.diag(matrix.diagonal())
+    wrong = matrix - np.diag(np.diagonal(matrix))
     if wrong.any():
         row, column = np.unravel_index(wrong.argmax(), wrong.shape)
         sentences.append(
@@ -557,7 +538,7 @@ def _short(value):
 def model_graph(model: Any, title: str = "") -> CourseFigure:
     """Draw a model as boxes and arrows: layer, output shape, parameters.
 
-    Explained in notebook 02.
+    A layer stands left of all that read it. Explained in notebook 02.
 
     Parameters
     ----------
@@ -570,64 +551,57 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
         For a model that is not built yet, calls a layer more than once, or holds another model.
     """
     texts, sources = _read_layers(model)
-    column, steps = _columns(sources)
-    height = _heights(column, steps)
-    columns = max(column.values()) + 1
-    rows = 1 + 2 * max(height.values())
-    lines = "\n".join(texts.values()).split("\n")
-    longest = max(len(line) for line in lines)
+    steps_left = {}
+    for name in reversed(sources):  # a layer comes after all that it reads
+        readers = [steps_left[reader] for reader, reads in sources.items() if name in reads]
+        steps_left[name] = 1 + max(readers, default=-1)
+    columns = 1 + max(steps_left.values())
+    place = {}
+    rows = [0] * columns
+    for name, steps in steps_left.items():
+        place[name] = columns - 1 - steps, rows[steps]
+        rows[steps] += 1
+    longest = max(len(line) for text in texts.values() for line in text.split("\n"))
     width = max(1.7, 0.09 * longest)  # inches of a column
-    fig, [[ax]] = figure(1, 1, (width * columns, 1.1 * rows + 0.4))
+    fig, [[ax]] = figure(1, 1, (width * columns, 1.1 * max(rows) + 0.8))
     ax.axis("off")
     ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(rows / 2, -rows / 2)  # downwards
-    for end, starts in steps.items():
-        x = column[end]
-        y = height[end]
-        arrow = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0}
-        if end in texts:
-            arrow["arrowstyle"] = "->"
-            colour = COLOURS[4] if starts else COLOURS[5]
-            _draw_box(ax, x, y, texts[end], colour)
-        else:
-            ax.hlines(
-                y,
-                x - 0.4,
-                x + 0.4,
-                "black",
-                linewidth=1,
-            )
-        for start in starts:
+    boxes = {}
+    for name, (column, row) in place.items():
+        middle = (rows[steps_left[name]] - 1) / 2
+        boxes[name] = ax.text(
+            column,
+            row - middle,
+            texts[name],
+            fontsize=7.5,
+            ha="center",
+            va="center",
+            bbox={"facecolor": COLOURS[4], "alpha": 0.35},
+        )
+    arrows = []
+    bend = 0
+    for name, reads in sources.items():
+        for read in reads:
+            # An arrow that skips layers goes over their boxes.
+            skips = place[name][0] - place[read][0] - 1
+            bend = max(bend, skips)
+            arrow = {
+                "arrowstyle": "->",
+                "connectionstyle": f"arc3,rad={-0.3 if skips else 0}",
+                "patchA": boxes[read].get_bbox_patch(),
+                "patchB": boxes[name].get_bbox_patch(),
+            }
             ax.annotate(
                 "",
-                xytext=(column[start] + 0.4, height[start]),
-                xy=(x - 0.4, y),
+                xy=boxes[name].get_position(),
+                xytext=boxes[read].get_position(),
                 arrowprops=arrow,
             )
-    what = f"Graph of {model.name}, {model.count_params():,} parameters"
-    arrows = []
-    for name, reads in sources.items():
         if reads:
             arrows.append(f"{' and '.join(reads)} to {name}")
+    ax.set_ylim(-max(rows) / 2, max(rows) / 2 + 0.25 * bend)
+    what = f"Graph of {model.name}, {model.count_params():,} parameters"
     return _finish(fig, title, what, *arrows)
-
-
-def _draw_box(ax, x, y, text, colour):
-    box = ax.bar(
-        x,
-        height=0.72,
-        width=0.8,
-        bottom=y - 0.36,
-        color=colour,
-        edgecolor="black",
-        alpha=0.35,
-    )
-    ax.bar_label(
-        box,
-        [text],
-        label_type="center",
-        fontsize=7.5,
-    )
 
 
 def _read_layers(model):
@@ -652,42 +626,3 @@ def _read_layers(model):
             "none of these can be drawn."
         ) from error
     return texts, sources
-
-
-def _columns(sources):
-    """Return the column of each node of the graph, and the nodes before it that lead there.
-
-    A layer stands right of all that it reads. A connection that skips columns gets a node of
-    its own in each of them, so that it crosses no box (Sugiyama, Tagawa and Toda 1981,
-    https://doi.org/10.1109/TSMC.1981.4308636).
-    """
-    column, steps = {}, {}
-    for name, reads in sources.items():  # a layer comes after all that it reads
-        before = [column[read] for read in reads]
-        column[name] = 1 + max(before, default=-1)
-        steps[name] = []
-        for read in reads:
-            last = read
-            for between in range(column[read] + 1, column[name]):
-                node = (read, name, between)
-                column[node] = between
-                steps[node] = [last]
-                last = node
-            steps[name].append(last)
-    return column, steps
-
-
-def _heights(column, steps):
-    """Return how far below the middle each node stands, in the order of what leads to it."""
-    height = {}
-
-    def mean_before(node):
-        heights = [height[start] for start in steps[node]]
-        return np.mean(heights or [0])
-
-    for number in range(max(column.values()) + 1):
-        nodes = [node for node in column if column[node] == number]
-        nodes.sort(key=mean_before)
-        for place, node in enumerate(nodes):
-            height[node] = place - (len(nodes) - 1) / 2
-    return height
