@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 import threading
 import time
 from dataclasses import dataclass
@@ -105,8 +106,10 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.2):
-            kernels = psutil.Process().children()
-            self.peak = max(self.peak, sum(resident_memory(kernel.pid) for kernel in kernels))
+            taken = 0
+            for kernel in psutil.Process().children():
+                taken += resident_memory(kernel.pid)
+            self.peak = max(self.peak, taken)
 
     def __enter__(self) -> PeakMemory:
         self.start()
@@ -127,7 +130,8 @@ class Execution:
     def row(self, name: str) -> str:
         """Return the line about this execution for the summary."""
         result = "FAILED" if self.error else "ok"
-        return f"{name:32} {self.seconds:8.1f} {self.peak_memory / 2**30:8.2f}  {result}"
+        gigabytes = self.peak_memory / 2**30
+        return f"{name:32} {self.seconds:8.1f} {gigabytes:8.2f}  {result}"
 
 
 def execute(book: NotebookNode) -> Execution:
@@ -155,13 +159,15 @@ def execute_cells(client: NotebookClient) -> str:
         try:
             client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
         except CellExecutionError as error:
-            message = f"{error.ename}: {error.evalue}".splitlines()[0]
+            message = f"{error.ename}: {error.evalue}"
         except DeadKernelError:
             message = "The kernel died. Is there enough memory?"
         else:
             continue
-        beginning = [f"    {line}" for line in cell.source.splitlines()[:3]]
-        return "\n".join([f"Cell {index} failed:", *beginning, message])
+        beginning = cell.source.splitlines()[:3]
+        code = textwrap.indent("\n".join(beginning), "    ")
+        first_line, *_ = message.splitlines()
+        return f"Cell {index} failed:\n{code}\n{first_line}"
     return ""
 
 
@@ -216,10 +222,8 @@ def run(only: str) -> int:
             failed += 1
             print(execution.error, file=sys.stderr)
     print("", HEAD, *rows, "", sep="\n")
-    print(
-        f"{len(rows) - failed} of {len(rows)} notebooks ran to the end; executed copies and "
-        f"results: {folder.parent}"
-    )
+    print(f"{len(rows) - failed} of {len(rows)} notebooks ran to the end.")
+    print(f"Executed copies and results: {folder.parent}")
     return failed
 
 

@@ -24,8 +24,10 @@ MACHINES = {"windows": "AMD64", "macos": "arm64", "linux": "x86_64"}
 
 def this_target():
     """Return the name of this system and Python, such as windows-3.12."""
-    system = SYSTEMS.get(platform.system(), platform.system().lower())
-    return f"{system}-{sys.version_info[0]}.{sys.version_info[1]}"
+    name = platform.system()
+    system = SYSTEMS.get(name, name.lower())
+    major, minor, *_ = platform.python_version_tuple()
+    return f"{system}-{major}.{minor}"
 
 
 def check_machine(kit, target):
@@ -61,24 +63,29 @@ def room_for_folder(needs):
 
 
 def check_folder(folder, needs):
-    """Stop if a folder is somebody else's, its disk too full, its path too long for Windows."""
+    """Stop if a folder is somebody else's, its disk too full, or its path too long."""
     ours = {".venv", *os.listdir(KIT / "course")}
-    if folder.exists() and not set(os.listdir(folder)) <= ours:
-        is_course = (folder / "helpers" / "runtime.py").exists()
-        if not is_course:
-            sys.exit(
-                f"{folder} is not empty and not the course. Name another one: python "
-                "install.py FOLDER"
-            )
-    disk = next(parent for parent in [folder, *folder.parents] if parent.exists())
-    free = shutil.disk_usage(disk).free
-    if free < needs["bytes"] and not is_ready(folder):
+    there = set(os.listdir(folder)) if folder.exists() else set()
+    is_course = (folder / "helpers" / "runtime.py").exists()
+    if there - ours and not is_course:
         sys.exit(
-            f"{free / 1e9:.1f} GB are free at {disk}, and {needs['bytes'] / 1e9:.1f} GB are "
-            "needed."
+            f"{folder} is not empty and not the course. Name another one: python install.py "
+            "FOLDER"
         )
-    room = room_for_folder(needs)
-    if os.name == "nt" and len(str(folder)) > room and not long_paths_allowed():
+    disk = folder
+    while not disk.exists():
+        disk = disk.parent
+    free = shutil.disk_usage(disk).free / 1e9
+    needed = needs["bytes"] / 1e9
+    if free < needed and not is_ready(folder):
+        sys.exit(f"{free:.1f} GB are free at {disk}, and {needed:.1f} GB are needed.")
+    if os.name == "nt" and not long_paths_allowed():
+        check_path(folder, room_for_folder(needs))
+
+
+def check_path(folder, room):
+    """Stop if a folder's path is too long for Windows."""
+    if len(str(folder)) > room:
         sys.exit(
             f"Windows allows {room} characters here, and {folder} has more. Try: py "
             "install.py C:\\course"
@@ -147,22 +154,33 @@ def make_environment(folder):
             "Python came without venv. On Debian or Ubuntu: apt install python3-venv, or use "
             "another Python."
         )
-    # Settings of this machine, a company's index say, would send pip to the network.
-    settings = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith("PIP_")
-    }
-    settings["PIP_CONFIG_FILE"] = os.devnull
-    settings["PIP_NO_INDEX"] = "1"
-    settings["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    settings["PIP_FIND_LINKS"] = (KIT / "wheels").as_uri()
-    settings["PIP_CONSTRAINT"] = "requirements.lock"
-    pip = [str(python), "-m", "pip", "install", "--quiet"]
-    course = ["--no-build-isolation", "--editable", ".[lab]"]
-    for what in (["hatchling", "editables"], course):
-        if subprocess.call(pip + what, cwd=str(folder), env=settings):
-            sys.exit("pip could not install from the kit; its words are above.")
+    install(python, folder, "hatchling", "editables")
+    install(python, folder, "--no-build-isolation", "--editable", ".[lab]")
     (venv / "ready").touch()
     return python
+
+
+def install(python, folder, *what):
+    """Let pip install from the kit's wheels alone."""
+    # Settings of this machine, a company's index say, would send pip to the network.
+    settings = dict(os.environ, PIP_CONFIG_FILE=os.devnull)
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "--isolated",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--find-links",
+        str(KIT / "wheels"),
+        "--constraint",
+        "requirements.lock",
+        *what,
+    ]
+    if subprocess.call(command, cwd=str(folder), env=settings):
+        sys.exit("pip could not install from the kit; its words are above.")
 
 
 def unpack_cache(tar):

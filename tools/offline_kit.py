@@ -88,12 +88,17 @@ def environments(target: str) -> list[dict[str, str]]:
     return [{**common, "python_full_version": f"{python}.{patch}"} for patch in (0, 99)]
 
 
-def applying(lines: list[str], environment: dict[str, str], extra: str) -> list[Requirement]:
+def applying(
+    lines: list[str],
+    environment: dict[str, str],
+    extra: str,
+) -> list[Requirement]:
     """Return the requirements that count there, for a package asked for with an extra."""
     found = []
     for requirement in map(Requirement, lines):
         marker = requirement.marker
-        if marker is None or marker.evaluate({**environment, "extra": extra}):
+        seen = {**environment, "extra": extra}
+        if marker is None or marker.evaluate(seen):
             requirement.name = canonicalize_name(requirement.name)
             found.append(requirement)
     return found
@@ -132,7 +137,8 @@ def fetch(course: Path, target: str, wheels: Path) -> None:
                 unknown = ", ".join(sorted(asked - pins.keys()))
                 raise SystemExit(f"requirements.lock has no {unknown} for {target}.")
             versions = {(name, pins[name]) for name in asked}
-            download(versions - requires(wheels).keys(), target, environment, wheels)
+            missing = versions - requires(wheels).keys()
+            download(missing, target, environment, wheels)
             lines = requires(wheels)
             packages = {
                 (requirement.name, extra)
@@ -141,21 +147,34 @@ def fetch(course: Path, target: str, wheels: Path) -> None:
             }
             todo = []
             for name, extra in packages - followed:
-                todo += applying(lines[name, pins[name]], environment, extra)
+                version = pins[name]
+                todo += applying(lines[name, version], environment, extra)
             followed |= packages
 
 
 def download(
-    versions: set[tuple[str, str]], target: str, environment: dict[str, str], wheels: Path
+    versions: set[tuple[str, str]],
+    target: str,
+    environment: dict[str, str],
+    wheels: Path,
 ) -> None:
     """Let pip fetch wheels of exact versions for another system."""
     if not versions:
         return
     system, _ = target.split("-")
     command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary=:all:", "--dest", str(wheels)),
-        *("--python-version", environment["python_full_version"]),
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(wheels),
+        "--python-version",
+        environment["python_full_version"],
     ]
     for tag in TAGS[system]:
         command += ["--platform", tag]
@@ -169,8 +188,10 @@ def download(
 def requires(wheels: Path) -> dict[tuple[str, str], list[str]]:
     """Return what each wheel in a folder requires, by name and version."""
     found = {}
-    for wheel in distributions(path=list(map(str, wheels.glob("*.whl")))):
-        found[canonicalize_name(wheel.name), wheel.version] = wheel.requires or []
+    paths = [str(path) for path in wheels.glob("*.whl")]
+    for wheel in distributions(path=paths):
+        name = canonicalize_name(wheel.name)
+        found[name, wheel.version] = wheel.requires or []
     return found
 
 
@@ -234,7 +255,8 @@ def build(
         made = Path(folder, "kit")
         (made / "wheels").mkdir(parents=True)
         copy_course(course, made / "course")
-        shutil.copyfile(Path(__file__).with_name("offline_install.py"), made / "install.py")
+        installer = Path(__file__).with_name("offline_install.py")
+        shutil.copyfile(installer, made / "install.py")
         contents = {}
         for target in targets:
             print(f"{target}: fetching wheels", flush=True)
@@ -246,8 +268,10 @@ def build(
                 wheel.replace(made / "wheels" / wheel.name)
         if cache:
             pack_cache(cache.expanduser(), made / "keras-cache.tar")
-        (made / "kit.json").write_text(json.dumps(contents, indent=1), encoding="utf-8")
-        (made / "README.txt").write_text(readme(contents, cache is not None), encoding="utf-8")
+        description = json.dumps(contents, indent=1)
+        (made / "kit.json").write_text(description, encoding="utf-8")
+        page = readme(contents, photographs=cache is not None)
+        (made / "README.txt").write_text(page, encoding="utf-8")
         write_sums(made)
         shutil.rmtree(kit, ignore_errors=True)
         made.rename(kit)
@@ -261,7 +285,10 @@ def files_in(folder: Path) -> list[Path]:
 
 def write_sums(kit: Path) -> None:
     """Write the checksums of a kit's files, as ``sha256sum -c`` reads them."""
-    lines = [f"{sha256(path)}  {path.relative_to(kit).as_posix()}\n" for path in files_in(kit)]
+    lines = []
+    for path in files_in(kit):
+        name = path.relative_to(kit).as_posix()
+        lines.append(f"{sha256(path)}  {name}\n")
     (kit / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 

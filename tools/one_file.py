@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import ast
 import base64
+import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import lzma
 import re
@@ -131,11 +131,11 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(str(node.module))
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and "import" in str(node.value):
-            try:
-                found |= imported(textwrap.dedent(str(node.value)))
-            except (SyntaxError, ValueError):
-                continue  # words, not code
+        elif isinstance(node, ast.Constant):
+            text = textwrap.dedent(str(node.value))
+            if "import" in text:
+                with contextlib.suppress(SyntaxError, ValueError):  # words, not code
+                    found |= imported(text)
     return set(filter(module_file, found))
 
 
@@ -165,9 +165,10 @@ def data_needed(code: str, modules: list[str]) -> list[Path]:
     text = "\n".join([code, *sources])
     found = []
     for function, name in DATA.items():
-        if re.search(rf"\b{function}\(|{re.escape(name)}", text):
+        is_called = re.search(rf"\b{function}\(", text)
+        if is_called or name in text:
             found += with_siblings(ROOT / "data" / name)
-    return [ROOT / "data" / "README.md", *found] if found else []
+    return [ROOT / "data" / "README.md", *found]
 
 
 def with_siblings(path: Path) -> list[Path]:
@@ -203,8 +204,9 @@ def file_cell(path: Path) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        packed = base64.b85encode(lzma.compress(content, preset=9)).decode("ascii")
-        return "\n".join([f"{head} base85", *textwrap.wrap(packed, 120)])
+        packed = lzma.compress(content, preset=9)
+        lines = textwrap.wrap(base64.b85encode(packed).decode("ascii"), 120)
+        return "\n".join([f"{head} base85", *lines])
     source = text.removesuffix("\n")  # the cell's own end stands for it
     return f"{head}\n{source}"
 
@@ -225,7 +227,8 @@ def edition(path: Path, platform: str, options: Options) -> NotebookNode:
             cell.source = cell.source.replace(ADVICE, ADVICE_HERE)
         else:
             cell.source = with_links(cell.source, platform, options)
-    book.cells = front_cells(path.stem, code_of(book), platform, options) + book.cells
+    front = front_cells(path.stem, code_of(book), platform, options)
+    book.cells = [*front, *book.cells]
     book.metadata = nbformat.from_dict(notebook_metadata(path.stem, platform))
     nbformat.validate(book)
     size = len(nbformat.writes(book).encode("utf-8"))
@@ -253,7 +256,8 @@ get_ipython().register_magic_function(one_file.course_file, "cell", "course_file
         "uses of the course. *Run all* runs them first. Unfold one to read it, or to change it "
         "and try."
     )
-    if platform == "kaggle" and WANTS_IMAGENET.search(code) and not options.weights:
+    wants_weights = WANTS_IMAGENET.search(code) and not options.weights
+    if platform == "kaggle" and wants_weights:
         last = OFFLINE + last
         words.append(
             "Without internet it runs in the quick profile. The last folded cell says how to "
@@ -263,7 +267,9 @@ get_ipython().register_magic_function(one_file.course_file, "cell", "course_file
     heading.metadata["jp-MarkdownHeadingCollapsed"] = True
     cells = [heading]
     for number, source in enumerate([first, *files, last]):
-        cells.append(new_code_cell(source, id=f"helpers-{number:02d}", metadata=FOLDED))
+        cell = new_code_cell(source, metadata=FOLDED)
+        cell.id = f"helpers-{number:02d}"
+        cells.append(cell)
     if platform == "colab":
         for cell in cells:
             cell.metadata["id"] = cell.id  # Colab knows cells, and what is folded, by these
@@ -303,9 +309,10 @@ def kernel_metadata(path: Path, options: Options) -> dict[str, Any]:
     code = code_of(book)
     text = "\n".join(cell.source for cell in book.cells)
     heading = re.search(r"(?m)^# (.+)$", text)[1]
-    title = " ".join(["TF vision", *re.findall(r"\w+", heading)])
-    title = textwrap.shorten(title, 50, placeholder="")
-    reads_flowers = ROOT / "data" / DATA["flowers"] in files_needed(code)
+    words = re.findall(r"\w+", f"TF vision {heading}")
+    title = textwrap.shorten(" ".join(words), 50, placeholder="")
+    drawer = ROOT / "data" / DATA["flowers"]
+    reads_flowers = drawer in files_needed(code)
     wants_weights = options.weights and WANTS_IMAGENET.search(code)
     return {
         # Kaggle derives this part from the title: they must agree.
@@ -330,18 +337,24 @@ def kernel_metadata(path: Path, options: Options) -> dict[str, Any]:
 
 def edition_path(platform: str, name: str) -> str:
     """Return where an edition lies, relative to the folder that everything is written to."""
-    return f"colab/{name}.ipynb" if platform == "colab" else f"kaggle/{name}/{name}.ipynb"
+    if platform == "kaggle":
+        return f"kaggle/{name}/{name}.ipynb"
+    return f"colab/{name}.ipynb"
 
 
 def address(platform: str, name: str, options: Options) -> str:
     """Return the address that opens an edition on its platform, from the branch it lies on."""
-    place = f"{options.repository}/blob/{options.branch}/{edition_path(platform, name)}"
-    return VIEWERS[platform] + place
+    path = edition_path(platform, name)
+    return f"{VIEWERS[platform]}{options.repository}/blob/{options.branch}/{path}"
 
 
 def badges(name: str, options: Options) -> str:
     """Return the badges of a notebook, one for each platform."""
-    return " ".join(f"{BADGES[kind]}({address(kind, name, options)})" for kind in PLATFORMS)
+    links = []
+    for platform, picture in BADGES.items():
+        link = address(platform, name, options)
+        links.append(f"{picture}({link})")
+    return " ".join(links)
 
 
 def with_links(source: str, platform: str, options: Options) -> str:
@@ -356,23 +369,14 @@ def with_links(source: str, platform: str, options: Options) -> str:
     return re.sub(r"\[([^\]]+)\]\((\w+)\.ipynb\)", elsewhere, source)
 
 
-def known_repository() -> str:
-    """Return ``owner/name`` of the project's own ``Repository`` address on GitHub, if any."""
-    try:
-        metadata = importlib.metadata.metadata("tf-vision-course")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-    urls = "\n".join(metadata.get_all("Project-URL") or [])
-    pattern = r"(?m)^Repository, https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?$"
-    found = re.search(pattern, urls)
-    return found[1] if found else ""
-
-
 # The command
 
 
 def export(
-    out: Path, platforms: tuple[str, ...] = PLATFORMS, only: str = "", **options: str
+    out: Path,
+    platforms: tuple[str, ...] = PLATFORMS,
+    only: str = "",
+    **options: str,
 ) -> Iterator[Path]:
     """Write the editions of notebooks whose names start with `only`; yield each one's path.
 
@@ -393,14 +397,22 @@ def export(
             target.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(edition(path, platform, chosen), target)
             if platform == "kaggle":
-                text = json.dumps(kernel_metadata(path, chosen), indent=2)
+                described = kernel_metadata(path, chosen)
+                text = json.dumps(described, indent=2)
                 target.with_name("kernel-metadata.json").write_text(f"{text}\n", "utf-8")
             yield target
     if chosen.repository:
-        rows = ["| notebook | open |", "|---|---|"]
-        for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-            rows.append(f"| {path.stem} | {badges(path.stem, chosen)} |")
-        (out / "README.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        write_table(out / "README.md", chosen)
+
+
+def write_table(target: Path, options: Options) -> None:
+    """Write a page with the badges of all notebooks."""
+    rows = ["| notebook | open |", "|---|---|"]
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        links = badges(path.stem, options)
+        rows.append(f"| {path.stem} | {links} |")
+    text = "\n".join(rows)
+    target.write_text(f"{text}\n", encoding="utf-8")
 
 
 def owner_and_name(text: str) -> str:
@@ -429,7 +441,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--repository",
         type=owner_and_name,
-        default=known_repository(),
+        default="",
         metavar="OWNER/NAME",
         help="on GitHub; gives badges and links",
     )

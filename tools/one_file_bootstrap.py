@@ -42,11 +42,13 @@ class OneFile:
         """
         name, _, digest, *coding = line.split()
         if coding:
-            content = lzma.decompress(base64.b85decode("".join(cell.split())))
+            packed = base64.b85decode("".join(cell.split()))
+            content = lzma.decompress(packed)
         else:
             content = cell.encode()
         self.edited.discard(name)
-        if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+        found = hashlib.sha256(content).hexdigest()
+        if f"sha256:{found}" != digest:
             self.edited.add(name)
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,13 +76,16 @@ class OneFile:
         importlib.invalidate_caches()
         sys.path.insert(0, str(self.folder))
         # For the processes that a lesson starts.
-        path = [str(self.folder), os.environ.get("PYTHONPATH", "")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        path = [str(self.folder)]
+        if "PYTHONPATH" in os.environ:
+            path.append(os.environ["PYTHONPATH"])
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
         files = f"{self.count} files from this notebook's own cells"
         if self.edited:
+            names = ", ".join(sorted(self.edited))
             print(
-                f"Changed in this notebook: {', '.join(sorted(self.edited))}. Used as it "
-                "stands there. For the course's own, take a fresh copy of the notebook."
+                f"Changed in this notebook: {names}. Used as it stands there. For the course's "
+                "own, take a fresh copy of the notebook."
             )
             print(f"Helpers {self.version}: {files}, {len(self.edited)} changed.")
         else:
@@ -89,9 +94,11 @@ class OneFile:
     def tell_of_strangers(self) -> None:
         """Say if Python would have imported another package of the same name."""
         found = importlib.util.find_spec("helpers")
-        place = Path(found.origin) if found and found.origin else None
-        if place and not place.with_name("runtime.py").is_file():
+        if not found or not found.origin:
+            return
+        folder = Path(found.origin).parent
+        if not (folder / "runtime.py").is_file():
             print(
-                f"An unrelated package named helpers, at {place.parent}, is passed over: it is "
-                "not the course's."
+                f"An unrelated package named helpers, at {folder}, is passed over: it is not "
+                "the course's."
             )

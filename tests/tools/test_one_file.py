@@ -303,28 +303,6 @@ def test_without_an_address_there_is_no_badge_and_no_dead_link(out):
                 assert ".ipynb)" not in cell.source
 
 
-def test_the_projects_own_address_is_taken_if_it_has_one(monkeypatch):
-    class Metadata:
-        def __init__(self, *urls):
-            self.urls = urls
-
-        def get_all(self, name):
-            return [*self.urls] if name == "Project-URL" else None
-
-    other = "Documentation, https://x.org"
-    on_github = "Repository, https://github.com/some-one/vision.git"
-    elsewhere = "Repository, https://example.org/some/one"
-    for urls, wanted in (
-        ((other, on_github), "some-one/vision"),
-        ((elsewhere,), ""),
-        ((), ""),
-    ):
-        monkeypatch.setattr(
-            one_file.importlib.metadata, "metadata", lambda _, urls=urls: Metadata(*urls)
-        )
-        assert one_file.known_repository() == wanted
-
-
 # Command
 
 

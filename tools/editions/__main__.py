@@ -28,10 +28,11 @@ c.Execute.timeout = 600
 def build(books: dict[str, NotebookNode], dist: Path) -> None:
     """Write all editions of some notebooks, given by name, under a folder."""
     for name, book in books.items():
-        write(student(book), dist / "student" / f"{name}.ipynb")
+        file = f"{name}.ipynb"
+        write(student(book), dist / "student" / file)
         instructors = student(book, with_solutions=True)
-        write(instructors, dist / "nbgrader" / "source" / name / f"{name}.ipynb")
-        write(teacher(book, name), dist / "teacher" / f"{name}.ipynb")
+        write(instructors, dist / "nbgrader" / "source" / name / file)
+        write(teacher(book, name), dist / "teacher" / file)
         slides = dist / "slides" / f"{name}.slides.html"
         slides.parent.mkdir(exist_ok=True)
         slides.write_text(presented(deck(book), name), encoding="utf-8")

@@ -46,7 +46,7 @@ class Step:
 
     heading: str
     opens: bool  # whether it is the first under its heading
-    text: str
+    text: str = ""
     code: NotebookNode | None = None
 
 
@@ -57,9 +57,9 @@ def steps(book: NotebookNode) -> list[Step]:
         if cell.cell_type == "markdown":
             for part in re.split(r"(?m)^(?=#{1,3} )", cell.source):
                 add_text(found, part)
-        elif found[-1].code:
-            found.append(Step(found[-1].heading, False, "", cell))
         else:
+            if found[-1].code:
+                found.append(Step(found[-1].heading, opens=False))
             found[-1].code = cell
     return found
 
@@ -67,12 +67,15 @@ def steps(book: NotebookNode) -> list[Step]:
 def add_text(found: list[Step], part: str) -> None:
     """Add a text that may begin with a heading; a heading alone waits for its text."""
     if part.startswith("#"):
-        heading, _, text = part.partition("\n")
-        found.append(Step(heading, True, text.strip()))
-    elif found and not found[-1].text and not found[-1].code:
-        found[-1].text = part.strip()
-    elif part.strip():
-        found.append(Step(found[-1].heading, False, part.strip()))
+        heading, _, part = part.partition("\n")
+        found.append(Step(heading, opens=True))
+    text = part.strip()
+    if text:
+        last = found[-1]
+        if last.text or last.code:
+            last = Step(last.heading, opens=False)
+            found.append(last)
+        last.text = text
 
 
 def with_cells(book: NotebookNode, added: dict[int, list[NotebookNode]]) -> NotebookNode:

@@ -66,23 +66,25 @@ def slides_of_code(code: NotebookNode, below_text: bool) -> list[NotebookNode]:
     printed = [output for output in code.outputs if not is_figure(output)]
     source = code.source
     notes = []
-    if source.count("\n") >= LINES:
+    if len(source.splitlines()) > LINES:
         notes = [slide(f"```python\n{source}\n```", "notes")]
         source = ""
     if not source and not printed:
         return notes
-    lines = source.count("\n") + 1 if source else 0
-    for output in printed:
-        lines += str(output.get("text", "")).count("\n")
+    text = "".join(output.get("text", "") for output in printed)
+    lines = len(source.splitlines()) + len(text.splitlines())
     kind = "-" if below_text and lines <= LINES else "subslide"  # "-": on the slide before
-    return [new_code_cell(source, outputs=printed, metadata=slide_type(kind)), *notes]
+    shown = new_code_cell(source, outputs=printed)
+    shown.metadata = slide_type(kind)
+    return [shown, *notes]
 
 
 def shared_out(text: str, whole: bool) -> tuple[str, str]:
     """Return what is shown of a text, and what is left to the speaker."""
     shown, spoken = [], []
     for number, block in enumerate(re.split(r"\n\s*\n", text)):
-        on_slide = whole or number == 0 or LIST.match(block) or PREDICT.search(block)
+        catches_the_eye = LIST.match(block) or PREDICT.search(block)
+        on_slide = whole or number == 0 or catches_the_eye
         if on_slide and ".hint()" not in block:
             shown.append(block)
         else:
@@ -92,7 +94,12 @@ def shared_out(text: str, whole: bool) -> tuple[str, str]:
 
 def with_formulas(text: str) -> str:
     """Return a text with its formulas drawn; what stands between backticks is none."""
-    return FORMULA.sub(lambda found: formula(found[1]) if found[1] else found[0], text)
+
+    def drawn(found: re.Match) -> str:
+        code_or_formula, tex = found.group(0, 1)
+        return formula(tex) if tex else code_or_formula
+
+    return FORMULA.sub(drawn, text)
 
 
 def formula(tex: str) -> str:
@@ -108,7 +115,9 @@ def formula(tex: str) -> str:
         depth = mathtext.math_to_image(line, file, font, dpi=72, format="svg")
     svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", file.getvalue())
     height = float(re.search(r'height="([\d.]+)pt"', svg)[1])
-    style = f"height:{height / size:.2f}em;vertical-align:-{depth / size:.2f}em"
+    height_em = height / size
+    depth_em = depth / size
+    style = f"height:{height_em:.2f}em;vertical-align:-{depth_em:.2f}em"
     data = base64.b64encode(svg.encode()).decode()
     return f'<img src="data:image/svg+xml;base64,{data}" style="{style}" alt="{tex}">'
 

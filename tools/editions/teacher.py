@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def teacher(book: NotebookNode, name: str) -> NotebookNode:
     for position, cell in enumerate(book.cells):
         for heading in HEADING.findall(cell.source):
             if heading in questions:
-                ask = "**Ask the room**, before the next cell is run"
-                added[position].append(note(f"{ask}\n\n{questions.pop(heading)}"))
+                asked = questions.pop(heading)
+                text = f"**Ask the room**, before the next cell is run\n\n{asked}"
+                added[position].append(note(text))
     if questions:
         gone = ", ".join(questions)
         raise ValueError(f"{DISCUSSION.name} names sections that {name} has not: {gone}.")
@@ -50,16 +52,19 @@ def teacher(book: NotebookNode, name: str) -> NotebookNode:
 
 def note(text: str) -> NotebookNode:
     """Return a cell for the teacher: a quotation, to be told from the lesson's own text."""
-    quoted = [f"> {line}".rstrip() for line in text.splitlines()]
-    return new_markdown_cell("\n".join(quoted), metadata={"tags": ["teacher"]})
+    quoted = textwrap.indent(text, "> ", lambda line: True)
+    quoted = re.sub(r"(?m) +$", "", quoted)
+    return new_markdown_cell(quoted, metadata={"tags": ["teacher"]})
 
 
 def wrong_turns(exercise: Exercise) -> str:
     head = (
         f"**Common wrong turns** · Exercise {exercise.number}, and what the check says to each"
     )
-    turns = [f"- **{case.name}**: {case.sentence}" for case in exercise.misconceptions]
-    return "\n".join([head, "", *turns])
+    lines = [head, ""]
+    for case in exercise.misconceptions:
+        lines.append(f"- **{case.name}**: {case.sentence}")
+    return "\n".join(lines)
 
 
 def right_answer(exercise: Exercise) -> NotebookNode:
@@ -73,7 +78,9 @@ def timings(book: NotebookNode) -> dict[str, tuple[float, float]]:
     The notebook's first cell says how long the whole takes. Reading is shared out by the words
     of text and code, the exercises' minutes by their number.
     """
-    reading, doing = map(int, TIME.search(book.cells[0].source).groups())
+    stated = TIME.search(book.cells[0].source)
+    reading = int(stated[1])
+    doing = int(stated[2])
     words = Counter()
     exercises = Counter()
     section = "Beginning"
@@ -102,7 +109,8 @@ def timetable(book: NotebookNode) -> str:
         exercises = f"{doing:.0f}" if doing else ""
         rows.append(f"| {name} | {reading:.0f} | {exercises} |")
     reading, doing = map(sum, zip(*minutes.values()))
-    return "\n".join([TABLE, *rows, f"| **in all** | {reading:.0f} | {doing:.0f} |"])
+    total = f"| **in all** | {reading:.0f} | {doing:.0f} |"
+    return "\n".join([TABLE, *rows, total])
 
 
 def discussion(page: Path, name: str) -> dict[str, str]:
@@ -110,5 +118,8 @@ def discussion(page: Path, name: str) -> dict[str, str]:
     text = page.read_text(encoding="utf-8")
     _, _, behind = text.partition(f"\n## {name}\n")
     questions = behind.partition("\n## ")[0]
-    parts = re.split(r"(?m)^### (.+)$", questions)
-    return {heading: asked.strip() for heading, asked in zip(parts[1::2], parts[2::2])}
+    found = {}
+    for part in re.split(r"(?m)^### ", questions)[1:]:
+        heading, _, asked = part.partition("\n")
+        found[heading] = asked.strip()
+    return found
