@@ -1,8 +1,7 @@
-"""Judging classifiers: macro F1, evaluation, comparisons over seeds, and a run's two files."""
+"""Judging classifiers: macro F1, evaluation, comparisons over seeds, results of a run."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import math
@@ -342,48 +341,4 @@ def write_results(
     file = Path(file)
     text = json.dumps(results, indent=2, allow_nan=False)
     file.write_text(text + "\n", encoding="utf-8")
-    return file
-
-
-def write_submission(file: str | Path, ids: Sequence[bytes], predictions: np.ndarray) -> Path:
-    """Write the competition's ``id,label`` file, checked before it is written.
-
-    Explained in notebook 10.
-
-    Parameters
-    ----------
-    file
-        The file to write, usually ``submission.csv`` in the output folder.
-    ids
-        The test images' ids, UTF-8 bytes as `predict` returns them, each once.
-    predictions
-        The predicted classes in the same order, integers, shape (n,).
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        For an empty or repeated id, or predictions that are not one class for each id.
-    """
-    if predictions.shape != (len(ids),):
-        raise ValueError(
-            f"predictions has shape {predictions.shape}; give one class number for each of "
-            f"the {len(ids)} ids."
-        )
-    names = [name.decode() for name in ids]
-    unique = set(names) - {""}
-    if len(unique) != len(names):
-        raise ValueError(
-            "ids must be given once each, and none may be empty: the competition refuses such "
-            "a file."
-        )
-    file = Path(file)
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["id", "label"])
-        writer.writerows(zip(names, predictions))
     return file

@@ -1,6 +1,5 @@
 """Scores by hand, one pass over a dataset, paired comparisons, and files refused when wrong."""
 
-import csv
 import json
 
 import keras
@@ -246,29 +245,3 @@ def test_results_want_a_name_for_each_class(tmp_path):
     result = training.evaluate(Stub(3), dataset(PROBABILITIES, TRUTH))
     with pytest.raises(ValueError, match=r"longer|shorter"):
         training.write_results(tmp_path / "results.json", result, ["a", "b"])
-
-
-def test_submission_has_the_competitions_form(tmp_path):
-    file = tmp_path / "submission.csv"
-    assert training.write_submission(file, [b"x1", b"x2"], np.array([103, 0])) == file
-    assert file.read_bytes() == b"id,label\nx1,103\nx2,0\n"
-    with file.open() as handle:
-        assert list(csv.DictReader(handle)) == [
-            {"id": "x1", "label": "103"},
-            {"id": "x2", "label": "0"},
-        ]
-
-
-@pytest.mark.parametrize(
-    ("ids", "predictions", "words"),
-    [
-        ([b"a", b"a"], [0, 1], "once each"),
-        ([b"a", b""], [0, 1], "once each"),
-        ([b"a"], [0, 1], r"shape \(2,\); give one class number for each of the 1 ids"),
-        ([b"a", b"b"], [[0.9, 0.1], [0.2, 0.8]], r"shape \(2, 2\)"),
-    ],
-)
-def test_submission_is_refused_before_anything_is_written(tmp_path, ids, predictions, words):
-    with pytest.raises(ValueError, match=words):
-        training.write_submission(tmp_path / "submission.csv", ids, np.array(predictions))
-    assert not list(tmp_path.iterdir())
