@@ -1,11 +1,11 @@
 """CutMix for batches of images with soft labels, in the steps of notebook 08.
 
-`cutmix` draws how much of each image stays (`sample_lambda`), places a box in it
-(`sample_centres`, `boxes_at`), chooses an image to paste from (`partners`), pastes (`paste`),
-and mixes the labels by the area that was pasted (`pasted_share`, `mix_labels`).
+`cutmix` draws `random_numbers`, makes of them how much of each image stays (`sample_lambda`),
+a box in it (`sample_centres`, `boxes_at`) and the image to paste from (`partners`), pastes
+(`paste`), and mixes the labels by the area that was pasted (`pasted_share`, `mix_labels`).
 
-The three steps that are random take numbers of their own from one table, `random_numbers`. So
-all of them get the same seed, and called one by one they give what `cutmix` gives with it.
+All but the first step is one function compiled with XLA, which reads and writes the pixels in a
+single pass. Where XLA is missing, and when called one by one, the steps give the same.
 
 Source: Yun et al. 2019, https://arxiv.org/abs/1905.04899, equations 1 and 2.
 """
@@ -28,21 +28,21 @@ class RandomNumbers(NamedTuple):
     says whether the image is mixed, and the images sorted by `order` are the partners.
     """
 
-    radius: tf.Tensor
-    angle: tf.Tensor
-    row: tf.Tensor
-    column: tf.Tensor
-    coin: tf.Tensor
-    order: tf.Tensor
+    radius: Any
+    angle: Any
+    row: Any
+    column: Any
+    coin: Any
+    order: Any
 
 
 def random_numbers(
     count: Any,
     seed: Any,
 ) -> RandomNumbers:
-    """Draw the numbers for `count` images from a pair of integers, each [count] float64.
+    """Draw the numbers for `count` images, each [count] float64. Explained in notebook 08.
 
-    Explained in notebook 08.
+    `seed` is a pair of integers; the same pair draws the same.
     """
     import tensorflow as tf
 
@@ -51,12 +51,11 @@ def random_numbers(
 
 
 def sample_lambda(
-    count: Any,
-    seed: Any,
-    alpha: float = 1.0,
-    probability: float = 1.0,
+    numbers: RandomNumbers,
+    alpha: Any = 1.0,
+    probability: Any = 1.0,
 ) -> tf.Tensor:
-    """Draw the share of its own image that each example keeps, from Beta(alpha, alpha).
+    """Return the share of its own image that each example keeps, from Beta(alpha, alpha).
 
     One formula serves every alpha: if T has Student's t distribution with 2 alpha degrees of
     freedom, then (1 + T / sqrt(2 alpha + T^2)) / 2 is Beta(alpha, alpha), and T comes from two
@@ -65,10 +64,8 @@ def sample_lambda(
 
     Parameters
     ----------
-    count
-        Number of draws.
-    seed
-        Pair of integers.
+    numbers
+        From `random_numbers`.
     alpha
         Above 0. Small: nearly all of one image. 1: uniform. Large: nearly half and half.
     probability
@@ -77,13 +74,12 @@ def sample_lambda(
     Returns
     -------
     tf.Tensor
-        [count] float32 in [0, 1].
+        [batch] float32 in [0, 1].
     """
     import tensorflow as tf
 
-    alpha = checks.check_number("alpha", alpha, 0, above=True)
-    probability = checks.check_number("probability", probability, 0, 1)
-    numbers = random_numbers(count, seed)
+    if not tf.is_tensor(alpha):
+        checks.check_number("alpha", alpha, 0, above=True)
     cosine = tf.cos(2 * math.pi * numbers.angle)
     # The spread is 1 + T^2 / (2 alpha). Where a tiny alpha makes it infinite, the smaller
     # share is 0, as it should be.
@@ -96,21 +92,19 @@ def sample_lambda(
 
 
 def sample_centres(
-    count: Any,
+    numbers: RandomNumbers,
     height: Any,
     width: Any,
-    seed: Any,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draw the centres of the boxes, uniform over an image of height x width pixels.
+    """Return the centres of the boxes, uniform over an image of height x width pixels.
 
     Returns
     -------
     tuple of tf.Tensor
-        Rows and columns, each [count] int32. Explained in notebook 08.
+        Rows and columns, each [batch] int32. Explained in notebook 08.
     """
     import tensorflow as tf
 
-    numbers = random_numbers(count, seed)
     row = numbers.row * tf.cast(height, "float64")
     column = numbers.column * tf.cast(width, "float64")
     return tf.cast(row, "int32"), tf.cast(column, "int32")
@@ -158,22 +152,19 @@ def boxes_at(
     )
 
 
-def partners(
-    count: Any,
-    seed: Any,
-) -> tf.Tensor:
-    """Draw which image each image is mixed with: a permutation of 0 ... count - 1.
+def partners(numbers: RandomNumbers) -> tf.Tensor:
+    """Return which image each image is mixed with: a permutation of 0 ... batch - 1.
 
     One image on average, however many there are, is its own partner. Explained in notebook 08.
 
     Returns
     -------
     tf.Tensor
-        [count] int32.
+        [batch] int32.
     """
     import tensorflow as tf
 
-    return tf.argsort(random_numbers(count, seed).order)
+    return tf.argsort(numbers.order)
 
 
 def paste(
@@ -202,16 +193,6 @@ def paste(
     images = checks.check_images(images)
     boxes = tf.cast(boxes, "int32")
     partner = tf.cast(partner, "int32")
-    mixed = _paste(images, boxes, partner)
-    # A function that was compiled for several shapes does not say which it returns.
-    mixed.set_shape(images.shape)
-    return mixed
-
-
-@compiling.compiled
-def _paste(images, boxes, partner):
-    import tensorflow as tf
-
     batch, height, width, channels = tf.unstack(tf.shape(images))
     top, left, bottom, right = tf.split(boxes, 4, axis=1)
 
@@ -319,8 +300,7 @@ def cutmix(
         [batch, classes], floating: one-hot or already soft.
     seed
         Pair of integers, as in `tf.random.stateless_uniform`. The same seed gives the same
-        batch eagerly, in `tf.function` and in `Dataset.map`; under XLA too, if both integers
-        are in [0, 2**32).
+        batch eagerly, in `tf.function`, in `Dataset.map` and under XLA.
     alpha
         Above 0: lambda is drawn from Beta(alpha, alpha).
     probability
@@ -342,11 +322,40 @@ def cutmix(
     import tensorflow as tf
 
     images, labels = checks.check_batch(images, labels)
-    count, height, width, _ = tf.unstack(tf.shape(images))
-    lam = sample_lambda(count, seed, alpha, probability)
-    row, column = sample_centres(count, height, width, seed)
+    alpha = checks.check_number("alpha", alpha, 0, above=True)
+    probability = checks.check_number("probability", probability, 0, 1)
+    # As tensors, so that a new value is no reason to compile anew.
+    alpha = tf.constant(alpha, "float64")
+    probability = tf.constant(probability, "float64")
+    numbers = random_numbers(tf.shape(images)[0], seed)
+    mixed, mixed_labels = _mix(
+        images,
+        labels,
+        numbers,
+        alpha,
+        probability,
+    )
+    # A function that was compiled for several shapes does not say which it returns.
+    mixed.set_shape(images.shape)
+    mixed_labels.set_shape(labels.shape)
+    return mixed, mixed_labels
+
+
+@compiling.compiled
+def _mix(
+    images,
+    labels,
+    numbers,
+    alpha,
+    probability,
+):
+    import tensorflow as tf
+
+    _, height, width, _ = tf.unstack(tf.shape(images))
+    lam = sample_lambda(numbers, alpha, probability)
+    row, column = sample_centres(numbers, height, width)
     boxes = boxes_at(lam, row, column, height, width)
-    partner = partners(count, seed)
+    partner = partners(numbers)
     mixed = paste(images, boxes, partner)
     share = pasted_share(boxes, height, width)
     return mixed, mix_labels(labels, share, partner)

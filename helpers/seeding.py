@@ -12,8 +12,8 @@ def uniform(seed: Any, shape: Any) -> tf.Tensor:
     """Draw float64 numbers uniformly from (0, 1): the middles of 2**32 equal cells.
 
     The generator, Philox, is named here and not left to the device, and its bits become
-    numbers without rounding. So one seed draws the same eagerly, in a graph and in a pipeline;
-    under XLA too, if both of its integers are in [0, 2**32).
+    numbers without rounding. So one seed draws the same everywhere: eagerly, in a graph, in a
+    pipeline and under XLA.
 
     Parameters
     ----------

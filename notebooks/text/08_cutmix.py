@@ -209,9 +209,10 @@ widgets.CutMixExplorer(images, labels.numpy().argmax(axis=1), names)
 # %%
 edges = np.linspace(0, 1, 41)
 middles = (edges[1:] + edges[:-1]) / 2
+numbers = cutmix.random_numbers(200_000, seed=(1, 2))
 drawn = {
     f"alpha = {alpha}": np.histogram(
-        cutmix.sample_lambda(200_000, seed=(1, 2), alpha=alpha), edges, density=True
+        cutmix.sample_lambda(numbers, alpha=alpha), edges, density=True
     )[0]
     for alpha in (0.3, 1.0, 3.0)
 }
@@ -225,7 +226,7 @@ plots.lines(
 # Their text says so; their code called `tf.random.uniform`. Both are true, by luck: Beta(1, 1) is uniform.
 
 # %%
-lams = np.sort(cutmix.sample_lambda(200_000, seed=(1, 2), alpha=1.0))
+lams = np.sort(cutmix.sample_lambda(numbers, alpha=1.0))
 furthest = np.abs(
     lams - np.linspace(0, 1, 200_000)
 ).max()  # the Kolmogorov-Smirnov distance to the uniform distribution
@@ -258,7 +259,7 @@ plots.image_grid(
 # %%
 alone, never = [], []
 for s in range(200):
-    order = cutmix.partners(32, seed=(0, s)).numpy()
+    order = cutmix.partners(cutmix.random_numbers(32, seed=(0, s))).numpy()
     ring = np.empty_like(order)
     ring[order] = np.roll(order, -1)
     alone.append(np.sum(order == np.arange(32)))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import compiling
+from helpers import compiling, seeding
 from helpers.cutmix import (
     CutMix,
     boxes_at,
@@ -64,10 +64,11 @@ def test_a_worked_example():
 def test_the_steps_one_by_one_give_what_cutmix_gives(dtype):
     images, labels = photos(dtype=dtype)
     seed = (3, 4)
-    lam = sample_lambda(6, seed, alpha=0.7, probability=0.8)
-    row, column = sample_centres(6, 21, 34, seed)
+    numbers = random_numbers(6, seed)
+    lam = sample_lambda(numbers, alpha=0.7, probability=0.8)
+    row, column = sample_centres(numbers, 21, 34)
     boxes = boxes_at(lam, row, column, 21, 34)
-    partner = partners(6, seed)
+    partner = partners(numbers)
     share = pasted_share(boxes, 21, 34)
     by_hand = paste(images, boxes, partner), mix_labels(labels, share, partner)
     assert equal(by_hand, cutmix(images, labels, seed, alpha=0.7, probability=0.8))
@@ -75,20 +76,29 @@ def test_the_steps_one_by_one_give_what_cutmix_gives(dtype):
 
 def test_every_step_takes_numbers_of_its_own_from_one_table():
     numbers = random_numbers(50, (1, 2))
-    assert np.array_equal(partners(50, (1, 2)), np.argsort(numbers.order))
-    row, column = sample_centres(50, 20, 30, (1, 2))
+    assert np.array_equal(partners(numbers), np.argsort(numbers.order))
+    row, column = sample_centres(numbers, 20, 30)
     assert np.array_equal(row, np.floor(numbers.row * 20))
     assert np.array_equal(column, np.floor(numbers.column * 30))
-    left_alone = sample_lambda(50, (1, 2), probability=0.4) == 1
+    left_alone = sample_lambda(numbers, probability=0.4) == 1
     assert np.array_equal(left_alone, numbers.coin >= 0.4)
     for one in range(6):
         for other in range(one):
             assert abs(np.corrcoef(numbers[one], numbers[other])[0, 1]) < 0.5
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_any_seed_draws_the_same_under_xla(dtype):
+    under_xla = tf.function(lambda seed: seeding.uniform(seed, [50]), jit_compile=True)
+    limits = np.iinfo(dtype)
+    for seed in ([1, 2], [-1, 2], [3, -4], [limits.min, limits.max]):
+        pair = tf.constant(seed, dtype)
+        assert np.array_equal(under_xla(pair), seeding.uniform(pair, [50]))
+
+
 def test_a_seed_keeps_giving_what_it_gave():
     """The figures and texts of the lessons hold for these very numbers."""
-    lam = sample_lambda(4, (1, 2), alpha=0.3)
+    lam = sample_lambda(random_numbers(4, (1, 2)), alpha=0.3)
     np.testing.assert_allclose(lam, [0.99727607, 0.98590565, 0.50305825, 0.99983358], 1e-6)
     _, labels = cutmix(*numbered(4, 9, 7), (1, 7), alpha=0.7)
     pixels = [[63, 0, 0, 0], [0, 43, 20, 0], [0, 0, 57, 6], [0, 6, 0, 57]]
@@ -245,7 +255,7 @@ def test_same_seed_same_batch(without_xla):
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 1.0, 2.0, 8.0, 300.0])
 def test_lambda_is_beta_distributed(alpha):
-    lam = sample_lambda(20_000, (7, 11), alpha).numpy().astype("float64")
+    lam = sample_lambda(random_numbers(20_000, (7, 11)), alpha).numpy().astype("float64")
     assert ((lam >= 0) & (lam <= 1)).all()
     # Away from the ends, where a float cannot hold the smallest draws.
     inner = np.linspace(0.01, 0.99, 41)
@@ -256,11 +266,17 @@ def test_lambda_is_beta_distributed(alpha):
     )
 
 
+def test_a_bad_alpha_is_refused_by_the_step_too():
+    with pytest.raises(ValueError, match="alpha"):
+        sample_lambda(random_numbers(4, (1, 2)), alpha=0)
+
+
 def test_a_tiny_alpha_keeps_one_image_or_the_other():
-    lam = sample_lambda(20_000, (1, 2), 1e-4).numpy()
+    numbers = random_numbers(20_000, (1, 2))
+    lam = sample_lambda(numbers, 1e-4).numpy()
     assert ((lam > 0.01) & (lam < 0.99)).mean() < 0.004
     assert 0.48 < (lam > 0.5).mean() < 0.52
-    assert np.isfinite(sample_lambda(1000, (1, 2), 1e-300)).all()
+    assert np.isfinite(sample_lambda(numbers, 1e-300)).all()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -287,7 +303,7 @@ def test_gradients_reach_the_images_that_were_used():
 
 
 def test_centres_lie_all_over_the_image():
-    row, column = sample_centres(4000, 80, 160, (1, 2))
+    row, column = sample_centres(random_numbers(4000, (1, 2)), 80, 160)
     for places, size in ((row.numpy(), 80), (column.numpy(), 160)):
         assert (places.min(), places.max()) == (0, size - 1)
         assert scipy.stats.kstest((places + 0.5) / size, "uniform").statistic < 0.04
@@ -299,9 +315,12 @@ def test_lambda_one_pastes_nothing_and_zero_fills_from_the_middle():
 
 
 def test_partners_are_a_permutation():
-    order = partners(50, (1, 2)).numpy()
+    order = partners(random_numbers(50, (1, 2))).numpy()
     assert sorted(order) == list(range(50))
-    own = [int((partners(6, (seed, 0)).numpy() == np.arange(6)).sum()) for seed in range(200)]
+    own = []
+    for seed in range(200):
+        order = partners(random_numbers(6, (seed, 0))).numpy()
+        own.append(np.sum(order == np.arange(6)))
     assert 0.7 < np.mean(own) < 1.3
 
 
