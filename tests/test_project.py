@@ -1,10 +1,13 @@
 """The project's own promises: one set of pins, floors, style, packaging."""
 
 import ast
+import importlib.util
+import io
 import json
 import re
 import subprocess
 import sys
+import tokenize
 import zipfile
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from lab import lab
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+import helpers
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -22,14 +27,9 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FLOORS = [
-    {"runtime", "checks", "seeding", "images"},
-    {"augment", "cutmix", "plots", "schedules"}
-    | {"tfrecords", "download", "folders"},
-    {"data", "models", "training"},
-    {"distributed", "checking"},
-    {"widgets", "exercises"},
-]
+HOUSE = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+FOLDERS = ("helpers", "tools", "tests", "benchmarks", "data", "notebooks")
+SOURCES = sorted((ROOT / "helpers").rglob("*.py"))
 
 
 def locked() -> list[Requirement]:
@@ -121,30 +121,117 @@ def test_set_up_is_a_no_op_when_nothing_changed():
     )
 
 
+def floors() -> dict[str, int]:
+    """Return the floor of each module of helpers, as the map draws it."""
+    picture = HOUSE.split("## The floors", 1)[1].split("```")[1]
+    found = {}
+    for number, names in re.findall(r"(?m)^(\d)   ([\w ·]+?)(?:  .*)?$", picture):
+        for name in names.split(" · "):
+            found[name] = int(number)
+    return found
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the modules of helpers that some source imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            found |= {name.split(".")[1] for name in names if name.startswith("helpers.")}
+    return found
+
+
+def test_every_module_stands_on_one_floor_of_the_map():
+    modules = {path.stem for path in (ROOT / "helpers").glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in (ROOT / "helpers").glob("*/__init__.py")}
+    assert set(floors()) == modules | packages
+
+
 def test_modules_import_only_from_lower_floors():
-    height = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-    for path in sorted((ROOT / "helpers").rglob("*.py")):
+    height = floors()
+    for path in SOURCES:
         module = path.relative_to(ROOT / "helpers").parts[0].removesuffix(".py")
         if module == "__init__":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            imported = []
-            if isinstance(node, ast.ImportFrom) and node.module == "helpers":
-                imported = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
-                "helpers."
-            ):
-                imported = [node.module.split(".")[1]]
-            elif isinstance(node, ast.Import):
-                imported = [
-                    a.name.split(".")[1] for a in node.names if a.name.startswith("helpers.")
-                ]
-            for name in imported:
-                same_package = name == module
-                assert same_package or height[name] < height[module], (
-                    f"{path.name} (floor {height[module]}) imports {name} (floor "
-                    f"{height[name]})"
-                )
+        for other in imported_modules(path.read_text(encoding="utf-8")) - {module}:
+            assert height[other] < height[module], f"{path.name} imports {other}"
+
+
+def test_the_tree_of_the_map_is_that_of_the_checkout():
+    tree = HOUSE.split("## The tree", 1)[1].split("```")[1]
+    drawn = set(re.findall(r"(?m)^([\w/]+)/ ", tree))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tracked = {Path(name).parts[0] for name in listed.stdout.splitlines() if "/" in name}
+    assert {name for name in drawn if "/" not in name} == {
+        name for name in tracked if not name.startswith(".")
+    }
+    assert all((ROOT / name).is_dir() for name in drawn)
+
+
+def size(source: str) -> tuple[int, int]:
+    """Return the lines of code of a source, and its syntax nodes; docstrings count as neither."""
+    tree = ast.parse(source)
+    nodes = len(list(ast.walk(tree)))
+    docstrings = set()
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            docstrings |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+            nodes -= 2
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in blank | {tokenize.ENDMARKER}:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings), nodes
+
+
+def test_the_helpers_stay_small_and_no_line_holds_two_thoughts():
+    groups = {
+        "helpers": [
+            path for path in SOURCES if path.parent.name not in ("exercises", "checking")
+        ],
+        "checking": [path for path in SOURCES if path.parent.name == "checking"],
+        "exercises": [path for path in SOURCES if path.parent.name == "exercises"],
+        "tools": list((ROOT / "tools").rglob("*.py")),
+    }
+    for name, paths in groups.items():
+        sizes = [size(path.read_text(encoding="utf-8")) for path in paths]
+        lines = sum(line_count for line_count, _ in sizes)
+        nodes = sum(node_count for _, node_count in sizes)
+        assert nodes / lines <= 8, f"{name}: {nodes / lines:.2f} nodes a line"
+        if name == "helpers":
+            assert nodes <= 22_000, f"{nodes} nodes: what can go?"
+
+
+def test_one_version_is_told_everywhere():
+    version = PROJECT["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert helpers.__version__ == citation["version"] == version
+    assert f"version {version}," in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"## {version} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_workflows_run_commands_that_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        for module, only in re.findall(r"python -m (tools\.\w+) run (\d\d)", text):
+            assert importlib.util.find_spec(module)
+            assert list((ROOT / "notebooks").glob(f"{only}_*.ipynb"))
+        for script in re.findall(r"run: bash (\S+)", text):
+            assert (ROOT / script).is_file()
+        for test in re.findall(r"--deselect \S+::(\w+)", text):
+            assert test in globals()
+    hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert hook["repos"][0]["hooks"][0]["entry"] == "make format"
+    assert "\nformat:" in makefile
 
 
 def test_importing_a_module_has_no_side_effects_on_tensorflow():
@@ -171,9 +258,12 @@ assert not context.context()._initialized, "importing a helper touched the devic
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
 def test_style(command):
     result = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, "helpers", "tests", "benchmarks", "data", "notebooks"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "ruff", *command, *FOLDERS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, (
         f"{result.stdout}{result.stderr}\nmake format mends most of this"
     )
@@ -182,9 +272,22 @@ def test_style(command):
 def test_a_plain_pip_install_carries_the_package_and_its_data(tmp_path):
     pytest.importorskip("hatchling")
     result = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, ROOT],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--quiet",
+            "-w",
+            tmp_path,
+            ROOT,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     wheel = next(tmp_path.glob("tf_vision_course-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
@@ -196,8 +299,12 @@ print(json.dumps([runtime.__file__, str(runtime.course_path("data", "flowers"))]
 """
     out = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert out.returncode == 0, out.stderr
     module, data = json.loads(out.stdout)
     assert module.startswith(str(tmp_path))
@@ -206,7 +313,7 @@ print(json.dumps([runtime.__file__, str(runtime.course_path("data", "flowers"))]
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs make")
 def test_make_lab_serves_the_course():
-    """`make lab` starts JupyterLab, the notebooks are listed, and they open whichever of text and notebook is newer."""
+    """The notebooks are listed, and open whichever of text and notebook is newer."""
     with lab(ROOT, ["make", "lab", "ARGS="]) as (url, token, _):
         folder = requests.get(f"{url}/api/contents/notebooks?token={token}", timeout=30).json()
         names = {entry["name"] for entry in folder["content"]}
