@@ -175,7 +175,7 @@ def test_the_tree_of_the_map_is_that_of_the_checkout():
 
 
 def size(source: str) -> tuple[int, int]:
-    """Return the lines of code of a source, and its syntax nodes; docstrings count as neither."""
+    """Return the lines and the syntax nodes of a source, docstrings left out."""
     tree = ast.parse(source)
     nodes = len(list(ast.walk(tree)))
     docstrings = set()
@@ -242,7 +242,9 @@ import helpers
 assert "tensorflow" not in sys.modules
 # Importing these moves Python's random state, which is not for us to judge.
 import keras, tensorflow as tf
-random.seed(1); numpy.random.seed(1); before = random.getstate(), numpy.random.get_state()[1].tolist()
+random.seed(1)
+numpy.random.seed(1)
+before = random.getstate(), numpy.random.get_state()[1].tolist()
 for name in {names!r}:
     importlib.import_module("helpers." + name)
 assert before == (random.getstate(), numpy.random.get_state()[1].tolist())
