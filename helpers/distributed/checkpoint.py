@@ -26,13 +26,13 @@ def load(file: Path | None) -> tuple[int, int, Values]:
     return epoch, step, values
 
 
-def restore(variables: list[Variable], values: Values) -> None:
-    """Put the variables back as they were saved."""
+def restore(file: Path, variables: list[Variable], values: Values) -> None:
+    """Put the variables back as they were saved in the file."""
     shapes = [tuple(variable.shape) for variable in variables]
     found = [value.shape for value in values]
     if found != shapes:
         raise ValueError(
-            "The file is the checkpoint of another model. Delete it, or name another file."
+            f"{file} is the checkpoint of another model. Delete it, or name another file."
         )
     for variable, value in zip(variables, values):
         variable.assign(value)

@@ -133,7 +133,7 @@ def fit(
         *model.metrics_variables,
     ]
     if values:
-        checkpoints.restore(variables, values)
+        checkpoints.restore(file, variables, values)
     trainer.shift_seeds(1)
     trainer.compile(batches)
 

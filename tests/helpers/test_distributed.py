@@ -243,7 +243,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         )
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     other.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="checkpoint of another model"):
+    with pytest.raises(ValueError, match=r"run\.npz is the checkpoint of another model"):
         distributed.fit(other, batches(), epochs=3, checkpoint=tmp_path / "run.npz")
     with pytest.raises(ValueError, match="gone through 2 epochs"):
         distributed.fit(network(), batches(), epochs=2, checkpoint=tmp_path / "run.npz")
