@@ -19,7 +19,7 @@ import pytest
 from alone import LAYOUTS, ROOT, prepared, python_without_course, run_alone
 from PIL import Image
 
-from helpers import __version__, runtime
+from helpers import __version__
 from tools import one_file
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -455,34 +455,6 @@ def test_a_lesson_run_without_the_folded_cells_says_what_to_do(out, python, tmp_
     printed, _ = in_a_shell(python, [setup], tmp_path, impostor)
     assert "run all cells from the top" in printed
     assert "make lab" not in printed
-
-
-# Data on the spot
-
-
-def test_data_that_did_not_come_along_are_drawn_once(tmp_path, monkeypatch, capsys):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "README.md").touch()
-    script = tmp_path / "data" / "make_dots.py"
-    script.write_text(
-        "def main(folder):\n    folder.mkdir()\n    (folder / 'one.txt').write_text('.')\n"
-    )
-    monkeypatch.setattr(runtime, "_PACKAGE", tmp_path / "helpers")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    drawn = runtime.course_path("data", "dots", "one.txt")
-    assert drawn.read_text() == "."
-    assert drawn.is_relative_to(tmp_path / "cache" / "tf-vision-course")
-    assert "Drawing the course's dots" in capsys.readouterr().out
-    assert runtime.course_path("data", "dots", "one.txt") == drawn
-    assert capsys.readouterr().out == ""
-    with pytest.raises(FileNotFoundError, match="data/dots/two"):
-        runtime.course_path("data", "dots", "two")
-    script.write_text("def main(folder):\n    raise RuntimeError('no ink')\n")
-    with pytest.raises(FileNotFoundError, match="no ink"):
-        runtime.course_path("data", "dots")
-    (tmp_path / "data" / "dots").mkdir()  # data that did come along are taken as they are
-    with pytest.raises(FileNotFoundError, match="data/dots/one"):
-        runtime.course_path("data", "dots", "one.txt")
 
 
 # The whole run
