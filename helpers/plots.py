@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import cycle
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from cycler import cycler
 from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -49,10 +51,7 @@ class CourseFigure(Figure):
             bbox_inches="tight",
             metadata={"Software": None},
         )
-        data = {
-            "image/png": b64encode(png.getvalue()).decode(),
-            "text/plain": repr(self),
-        }
+        data = {"image/png": b64encode(png.getvalue()).decode()}
         metadata = {"image/png": {"alt": self.alt}}
         return data, metadata
 
@@ -61,10 +60,11 @@ def figure(
     rows: int,
     columns: int,
     size: tuple[float, float],
+    sharex: bool = False,
 ) -> tuple[CourseFigure, np.ndarray]:
     """Return an empty figure and its axes, shape (rows, columns).
 
-    ``size`` is the width and height in inches.
+    ``size`` is the width and height in inches. With ``sharex`` the axes have one scale.
     """
     fig = CourseFigure(figsize=size, layout="constrained")
     with rc_context(STYLE):
@@ -72,6 +72,7 @@ def figure(
             rows,
             columns,
             squeeze=False,
+            sharex=sharex,
         )
     return fig, axes
 
@@ -79,7 +80,7 @@ def figure(
 def _finish(fig, title, *sentences):
     """Give a figure its title and its alt text."""
     fig.suptitle(title)
-    said = [sentence for sentence in (title, *sentences) if sentence]
+    said = [sentence.replace("\n", " ") for sentence in (title, *sentences) if sentence]
     fig.alt = ". ".join(said) + "."
     return fig
 
@@ -90,7 +91,6 @@ def image_grid(
     columns: int = 5,
     title: str = "",
     size: float = 1.9,
-    boxes: Sequence[Any] = (),
 ) -> CourseFigure:
     """Draw images side by side, each under its own title. Explained in notebook 01.
 
@@ -103,10 +103,6 @@ def image_grid(
         None, or one for each image.
     size
         Inches for one image.
-    boxes
-        None, or one to outline in each image: top, left, bottom, right in pixels, bottom and
-        right just outside; ``None`` for an image without a box.
-
     Raises
     ------
     ValueError
@@ -137,19 +133,21 @@ def image_grid(
         )
     for ax, text in zip(axes.flat, titles):
         ax.set_title(text, fontsize=8)
-    named = [text.replace("\n", " ") for text in titles]
-    sentences = [f"Images, {len(images)}", *named]
-    for number, box in enumerate(boxes):
-        if box is not None:
-            where = _outline(axes.flat[number], box)
-            sentences.append(f"Image {number + 1} has a box around {where}")
-    return _finish(fig, title, *sentences)
+    return _finish(fig, title, f"Images, {len(images)}", *titles)
 
 
-def _outline(ax, box):
-    """Outline a box of an image; return in words where it is."""
-    top, left, bottom, right = np.asarray(box).tolist()
-    outline = Rectangle(
+def outline(ax: Axes, box: Any) -> Rectangle:
+    """Outline a box of the image in ``ax``, and say in the figure's alt text where it is.
+
+    ``box`` is top, left, bottom, right in pixels; bottom and right are just outside.
+    Explained in notebook 08.
+    """
+    top, left, bottom, right = np.asarray(box)
+    ax.figure.alt += (
+        f" {ax.get_title()} has a box around rows {top} to {bottom - 1} and columns {left} to "
+        f"{right - 1}."
+    )
+    rectangle = Rectangle(
         (left - 0.5, top - 0.5),  # the middle of the first pixel is at 0
         right - left,
         bottom - top,
@@ -157,8 +155,7 @@ def _outline(ax, box):
         linewidth=2.5,
         edgecolor=COLOURS[1],
     )
-    ax.add_patch(outline)
-    return f"rows {top} to {bottom - 1} and columns {left} to {right - 1}"
+    return ax.add_patch(rectangle)
 
 
 def lines(
@@ -194,21 +191,34 @@ def lines(
         )
     marker = "o" if log else ""
     styles = cycle(["-", "--", "-.", ":"])  # tells apart curves that lie upon each other
-    for name, values in curves.items():
+    for (name, values), style in zip(curves.items(), styles):
         ax.plot(
             x,
             values,
-            marker + next(styles),
+            marker + style,
             label=name,
         )
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    said = _label_curves(ax, xlabel, ylabel)
     if log:
         ax.set(xscale="log", yscale="log")
-    elif np.all(np.mod(x, 1) == 0):
-        _mark_whole_numbers(ax)
     if len(ax.lines) > 1:
         ax.legend(fontsize=8)
-    return _finish(fig, title, f"{ylabel} against {xlabel}: {_curves_in_words(ax)}")
+    return _finish(fig, title, said)
+
+
+def _label_curves(ax, xlabel, ylabel):
+    """Label the axes, mark whole numbers as such; return what the curves show in words."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    curves = []
+    for line in ax.lines:
+        x, y = line.get_data()
+        if np.all(np.mod(x, 1) == 0):
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        curves.append(
+            f"{line.get_label()} from {y[0]:.3g} to {y[-1]:.3g}, lowest {min(y):.3g}, "
+            f"highest {max(y):.3g}"
+        )
+    return f"{ylabel} against {xlabel}: {'; '.join(curves)}"
 
 
 def learning_curves(
@@ -236,34 +246,27 @@ def learning_curves(
     fig, [axes] = figure(1, len(metrics), (width, 3.4))
     sentences = []
     for ax, metric in zip(axes, metrics):
-        colours = cycle(COLOURS)
-        for name, history in histories.items():
+        for (name, history), colour in zip(histories.items(), cycle(COLOURS)):
             if metric not in history:
                 raise ValueError(f"run {name!r} has no {metric!r}; it has {sorted(history)}.")
-            colour = next(colours)
-            _draw_epochs(
-                ax,
-                history[metric],
-                ".--",
-                colour,
-                f"{name}, training",
-            )
-            if f"val_{metric}" in history:
-                validation = history[f"val_{metric}"]
-                _draw_epochs(
-                    ax,
-                    validation,
-                    ".-",
-                    colour,
-                    f"{name}, validation",
-                )
-        ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        _mark_whole_numbers(ax)
-        sentences.append(f"{metric} against epoch: {_curves_in_words(ax)}")
-    handles, labels = ax.get_legend_handles_labels()
+            curves = {
+                "training": (metric, ".--"),
+                "validation": (f"val_{metric}", ".-"),
+            }
+            for part, (key, style) in curves.items():
+                if key in history:
+                    values = history[key]
+                    ax.plot(
+                        range(1, len(values) + 1),
+                        values,
+                        style,
+                        color=colour,
+                        label=f"{name}, {part}",
+                    )
+        said = _label_curves(ax, "epoch", metric.replace("_", " "))
+        sentences.append(said)
     fig.legend(
-        handles,
-        labels,
+        handles=ax.lines,
         loc="outside right center",
         fontsize=8,
     )
@@ -285,62 +288,30 @@ def callback_events(
     values
         The metric after each epoch, as if nobody had stopped the run.
     panels
-        Panel title -> event -> the epochs (from 1) it happened in. The curve turns grey after
-        an event named ``"stop"``.
+        Panel title -> event -> the epochs (from 1) it happened in.
     """
     width = 3.6 * len(panels)
     fig, [axes] = figure(1, len(panels), (width, 3.2))
     after_epoch = dict(enumerate(values, start=1))
     sentences = []
     for ax, (name, events) in zip(axes, panels.items()):
-        end = max(events.get("stop", []), default=len(values))
-        if end < len(values):
-            _draw_epochs(ax, values, ".-", "0.75", "without the stop")
-        _draw_epochs(ax, values[:end], ".-", "black", ylabel)
-        sentences.append(f"{name}: {_curves_in_words(ax)}")
-        markers = cycle("vsDo")
-        for event, epochs in events.items():
+        ax.plot(list(after_epoch), values, ".-", color="black", label=ylabel)
+        said = _label_curves(ax, "epoch", ylabel)
+        sentences.append(f"{name}: {said}")
+        for (event, epochs), marker in zip(events.items(), cycle("vsDo")):
             ax.plot(
                 epochs,
                 [after_epoch[epoch] for epoch in epochs],
-                next(markers),
+                marker,
                 fillstyle="none",
                 markersize=10,
                 markeredgewidth=2,
                 label=event,
             )
             sentences.append(f"{event} in epochs {list(epochs) or 'none'}")
-        ax.set(xlabel="epoch", ylabel=ylabel)
         ax.set_title(name, fontsize=10)
-        _mark_whole_numbers(ax)
     axes[0].legend(fontsize=8)
     return _finish(fig, title, *sentences)
-
-
-def _draw_epochs(ax, values, style, colour, label):
-    epochs = range(1, len(values) + 1)
-    ax.plot(
-        epochs,
-        values,
-        style,
-        color=colour,
-        label=label,
-    )
-
-
-def _mark_whole_numbers(ax):
-    ax.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _curves_in_words(ax):
-    curves = []
-    for line in ax.lines:
-        label = line.get_label()
-        y = line.get_ydata()
-        curves.append(
-            f"{label} from {y[0]:.3g} to {y[-1]:.3g}, lowest {min(y):.3g}, highest {max(y):.3g}"
-        )
-    return "; ".join(curves)
 
 
 def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
@@ -354,45 +325,32 @@ def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
         all have one scale.
     """
     height = 1.5 * len(panels) + 0.7
-    fig, axes = figure(len(panels), 1, (8.4, height))
+    fig, axes = figure(len(panels), 1, (8.4, height), sharex=True)
     sentences = []
-    longest = 0
     for ax, (name, work) in zip(axes.flat, panels.items()):
         times = np.concatenate(list(work.values()))
         duration = 1000 * np.ptp(times)
-        longest = max(longest, duration)
-        colours = cycle(COLOURS)
         for who, spans in work.items():
             starts, ends = 1000 * (np.transpose(spans) - times.min())
             bars = ax.barh(
                 [who] * len(spans),
                 ends - starts,
-                height=0.75,
                 left=starts,
-                color=next(colours),
                 edgecolor="white",
             )
-            numbers = range(1, len(spans) + 1)
             ax.bar_label(
                 bars,
-                numbers,
+                range(1, len(spans) + 1),
                 label_type="center",
                 color="white",
-                fontsize=8,
             )
             busy = np.sum(ends - starts)
             sentences.append(
                 f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
             )
-        ax.set_title(
-            f"{name}: {duration:.0f} ms",
-            loc="left",
-            fontsize=10,
-        )
+        ax.set_title(f"{name}: {duration:.0f} ms", fontsize=10)
         ax.invert_yaxis()
-    for ax in axes.flat:
-        ax.set(xlim=(0, 1.02 * longest), xlabel="milliseconds")
-        ax.label_outer()
+    ax.set_xlabel("milliseconds")
     return _finish(fig, title, *sentences)
 
 
@@ -415,7 +373,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
         cmap="Blues",
         colorbar=False,
         include_values=k <= 15,
-        xticks_rotation=45 if k <= 15 else 90,
+        xticks_rotation="vertical",
     )
     ax.grid(False)
     ax.set(xlabel="predicted class", ylabel="true class")
@@ -423,7 +381,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
         ax.tick_params(labelsize=5)
     right = f"{np.trace(matrix)} of {np.sum(matrix)} right"
     sentences = [f"Confusion matrix of {k} classes"]
-    wrong = matrix - np.diag(np.diagonal(matrix))
+    wrong = matrix - np.diag(np.diag(matrix))
     if wrong.any():
         row, column = np.unravel_index(wrong.argmax(), wrong.shape)
         sentences.append(
@@ -463,19 +421,11 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
         shape = str(tuple(tensors[name].shape)).replace("None", "ragged")
         dtype = tensors[name].dtype
         kind = f"{shape} {getattr(dtype, 'name', dtype)}"  # a variable of Keras has a string
-        width = max(len(row) for row in rows)
-        room = max(width, 3.5)  # a short block's name needs some
-        middle = left + room / 2
-        ax.text(
-            middle,
-            -0.2,
-            f"{name}\n{kind}",
-            fontsize=9,
-            ha="center",
-        )
-        numbers = _draw_rows(ax, rows, middle - width / 2, shade)
+        ax.text(left, -0.2, f"{name}\n{kind}", fontsize=9)
+        numbers = _draw_rows(ax, rows, left, shade)
         sentences.append(f"{name}, {kind}: {numbers}")
-        left += room + 0.5
+        width = max(len(row) for row in rows)
+        left += max(width, 3.5) + 0.5  # a short block's name needs some room
     lowest = max(len(rows) for rows in blocks.values())
     ax.set_xlim(-0.1, left - 0.4)
     ax.set_ylim(lowest + 0.1, -1.2)  # downwards
@@ -491,12 +441,11 @@ def _block_rows(name, tensor):
     for _ in range(3 - rank):
         tables = [tables]
     rows = []
-    if rank <= 3:
-        for table in tables:
-            rows += [*table, []]
+    for table in tables:
+        rows += [*table, []]
     rows = rows[:-1]
-    lengths = [len(row) for row in rows]
-    if not any(lengths) or max(len(rows), *lengths) > 12:
+    lengths = [np.size(row) for row in rows]
+    if rank > 3 or not any(lengths) or max(len(rows), *lengths) > 12:
         raise ValueError(
             f"{name!r} has shape {tuple(tensor.shape)}; rank 0 to 3 and 1 to 12 cells down and "
             "across can be drawn: take a slice of it."
@@ -508,37 +457,29 @@ def _draw_rows(ax, rows, left, shade):
     """Draw each value in a cell; return the values as text."""
     said = []
     for number, row in enumerate(rows):
-        colours = colormaps["Blues"](0.05 + 0.5 * shade(row))
-        cells = ax.bar(
-            left + 0.5 + np.arange(len(row)),
-            height=1,
+        cells = ax.barh(
+            [number + 0.5] * len(row),
             width=1,
-            bottom=number,
-            color=colours,
+            height=1,
+            left=left + np.arange(len(row)),
+            color=colormaps["Blues"](0.05 + 0.5 * shade(row)),
             edgecolor="black",
         )
-        texts = [_short(value) for value in row]
+        texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
         ax.bar_label(
             cells,
             texts,
             label_type="center",
             fontsize=9,
         )
-        if texts:
-            said.append(" ".join(texts))
+        said.append(" ".join(texts))
     return " / ".join(said)
-
-
-def _short(value):
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return str(value)
 
 
 def model_graph(model: Any, title: str = "") -> CourseFigure:
     """Draw a model as boxes and arrows: layer, output shape, parameters.
 
-    A layer stands left of all that read it. Explained in notebook 02.
+    A layer stands right of all that it reads. Explained in notebook 02.
 
     Parameters
     ----------
@@ -550,79 +491,79 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
     ValueError
         For a model that is not built yet, calls a layer more than once, or holds another model.
     """
-    texts, sources = _read_layers(model)
-    steps_left = {}
-    for name in reversed(sources):  # a layer comes after all that it reads
-        readers = [steps_left[reader] for reader, reads in sources.items() if name in reads]
-        steps_left[name] = 1 + max(readers, default=-1)
-    columns = 1 + max(steps_left.values())
-    place = {}
-    rows = [0] * columns
-    for name, steps in steps_left.items():
-        place[name] = columns - 1 - steps, rows[steps]
-        rows[steps] += 1
-    longest = max(len(line) for text in texts.values() for line in text.split("\n"))
-    width = max(1.7, 0.09 * longest)  # inches of a column
-    fig, [[ax]] = figure(1, 1, (width * columns, 1.1 * max(rows) + 0.8))
+    fig, [[ax]] = figure(1, 1, (1, 1))
     ax.axis("off")
-    ax.set_xlim(-0.5, columns - 0.5)
     boxes = {}
-    for name, (column, row) in place.items():
-        middle = (rows[steps_left[name]] - 1) / 2
+    taken = Counter()  # rows of each column
+    arrows = []
+    for name, (text, reads) in _read_layers(model).items():
+        column = 0
+        for read in reads:
+            column = max(column, 1 + boxes[read].get_position()[0])
         boxes[name] = ax.text(
             column,
-            row - middle,
-            texts[name],
+            taken[column],
+            text,
             fontsize=7.5,
             ha="center",
             va="center",
             bbox={"facecolor": COLOURS[4], "alpha": 0.35},
         )
-    arrows = []
-    bend = 0
-    for name, reads in sources.items():
+        taken[column] += 1
         for read in reads:
-            # An arrow that skips layers goes over their boxes.
-            skips = place[name][0] - place[read][0] - 1
-            bend = max(bend, skips)
-            arrow = {
-                "arrowstyle": "->",
-                "connectionstyle": f"arc3,rad={-0.3 if skips else 0}",
-                "patchA": boxes[read].get_bbox_patch(),
-                "patchB": boxes[name].get_bbox_patch(),
-            }
-            ax.annotate(
-                "",
-                xy=boxes[name].get_position(),
-                xytext=boxes[read].get_position(),
-                arrowprops=arrow,
-            )
+            _draw_arrow(ax, boxes[read], boxes[name])
         if reads:
             arrows.append(f"{' and '.join(reads)} to {name}")
-    ax.set_ylim(-max(rows) / 2, max(rows) / 2 + 0.25 * bend)
+    ax.set_xlim(-0.5, len(taken) - 0.5)
+    rows = max(taken.values())
+    ax.set_ylim(rows - 0.5, -0.8)  # downwards, with room for arrows above the first row
+    fig.set_size_inches(1.9 * len(taken), 1.1 * rows + 1.1)
     what = f"Graph of {model.name}, {model.count_params():,} parameters"
     return _finish(fig, title, what, *arrows)
 
 
+def _draw_arrow(ax, start, end):
+    """Draw an arrow between two boxes."""
+    left, row = start.get_position()
+    right, end_row = end.get_position()
+    skips = right - left > 1
+    style = "arc3"  # straight
+    if skips and row == end_row:
+        style = f"arc3,rad={-0.8 / (right - left)}"  # over the boxes between
+    elif skips:
+        style = "angle3,angleA=0,angleB=90"  # first along its own row
+    ax.annotate(
+        "",
+        xy=(right, end_row),
+        xytext=(left, row),
+        arrowprops={
+            "arrowstyle": "->",
+            "connectionstyle": style,
+            "patchA": start.get_bbox_patch(),
+            "patchB": end.get_bbox_patch(),
+        },
+    )
+
+
 def _read_layers(model):
-    """Return, for each layer, the text of its box and the names of the layers it reads."""
+    """Return layer -> the text of its box and the names of the layers it reads."""
     import keras
 
-    texts, sources, maker = {}, {}, {}
+    layers = {}
+    maker = {}
     try:
         # A Sequential model hides its input layer, a Functional one shows it.
         for layer in keras.Model(model.inputs, model.outputs).layers:
-            shape = str(tuple(layer.output.shape)).replace("None", "batch", 1)
+            shape = str(layer.output.shape).replace("None", "batch", 1)
             text = f"{layer.name}\n{shape}\n{type(layer).__name__}"
             if layer.count_params():
                 text += f"\n{layer.count_params():,} parameters"
-            texts[layer.name] = text
-            inputs = keras.tree.flatten(layer.input)
-            sources[layer.name] = [maker[id(tensor)] for tensor in inputs]
+            reads = [maker[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
+            layers[layer.name] = text, reads
             maker[id(layer.output)] = layer.name
     except (AttributeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{model.name} is not built, calls a layer more than once or holds another model; "
             "none of these can be drawn."
         ) from error
-    return texts, sources
+    return layers

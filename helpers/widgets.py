@@ -15,7 +15,6 @@ from typing import Any
 import ipywidgets
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.patches import Rectangle
 
 from helpers import cutmix, plots, schedules
 
@@ -52,12 +51,13 @@ class Explorer:
         for control in controls.values():
             control.observe(self.redraw, "value")
         self.redraw()
+        self.figure.set_layout_engine("none")  # to place the axes anew takes time
 
     def draw(self, **values: float) -> str:
         """Change the figure and its alt text to these values; return the note, in HTML."""
         raise NotImplementedError
 
-    def redraw(self, change: Any = None) -> None:
+    def redraw(self, change=None):
         """Draw again with the sliders' present values."""
         values = {name: control.value for name, control in self.controls.items()}
         try:
@@ -118,58 +118,27 @@ class CutMixExplorer(Explorer):
         count, height, width, _ = self.images.shape
         other_class = int(np.argmax(labels != labels[0]))
         controls = {
-            "a": _whole_slider("image A", 0, count - 1, 0),
-            "b": _whole_slider("image B", 0, count - 1, other_class),
-            "lam": _slider(
-                "lambda",
-                0.6,
-                min=0.0,
-                max=1.0,
-                step=0.01,
-            ),
-            "row": _whole_slider("centre, row", 0, height - 1, height // 2),
-            "column": _whole_slider("centre, column", 0, width - 1, width // 2),
+            "a": _whole_slider("image A", count - 1, 0),
+            "b": _whole_slider("image B", count - 1, other_class),
+            "lam": _share_slider("lambda", 0.6),
+            "row": _whole_slider("centre, row", height - 1, height // 2),
+            "column": _whole_slider("centre, column", width - 1, width // 2),
         }
-        super().__init__(self._figure(), controls)
-
-    def _figure(self):
-        fig, [axes] = plots.figure(1, 4, (10, 3))
-        fig.set_layout_engine(None)  # it would move the axes, and take its time
-        fig.subplots_adjust(
-            left=0.01,
-            right=0.98,
-            top=0.82,
-            bottom=0.16,
-            wspace=0.12,
-        )
-        self._axes = axes
-        self._shown = []
-        for ax in axes[:3]:
+        figure, [[*self._axes, panel]] = plots.figure(1, 4, (10, 3.4))
+        for ax in self._axes:
             ax.axis("off")
-            self._shown.append(ax.imshow(self.images[0]))
-        self._boxes = []
-        for ax in axes[1:3]:
-            box = Rectangle(
-                (0, 0),
-                0,
-                0,
-                fill=False,
-                linewidth=2.5,
-                edgecolor=plots.COLOURS[1],
-            )
-            self._boxes.append(ax.add_patch(box))
-        panel = axes[3]
+        self._shown = [ax.imshow(self.images[0]) for ax in self._axes]
+        self._outlines = []
         self._weights = panel.barh(
             ["A", "B"],
             [1, 1],
             color=plots.COLOURS[:2],
         )
         panel.invert_yaxis()
-        panel.set_xlim(0, 1)
-        panel.set_xlabel("label weight")
-        return fig
+        panel.set(xlim=(0, 1), xlabel="label weight")
+        super().__init__(figure, controls)
 
-    def draw(self, a: int, b: int, lam: float, row: int, column: int) -> str:
+    def draw(self, a, b, lam, row, column):
         height, width = self.images.shape[1:3]
         pair = self.images[[a, b]]
         boxes = cutmix.boxes_at(
@@ -181,30 +150,21 @@ class CutMixExplorer(Explorer):
         )
         mixed, _ = np.asarray(cutmix.paste(pair, boxes, [1, 0]))
         share, _ = np.asarray(cutmix.pasted_share(boxes, height, width))
-        top, left, bottom, right = np.asarray(boxes[0]).tolist()
-
-        for shown, pixels in zip(self._shown, [*pair, mixed]):
-            shown.set_data(pixels)
-        for box in self._boxes:
-            box.set_bounds(
-                left - 0.5,
-                top - 0.5,
-                right - left,
-                bottom - top,
-            )
-        for bar, weight in zip(self._weights, [1 - share, share]):
-            bar.set_width(weight)
         first = self.names[a]
         second = self.names[b]
         label = f"{1 - share:.3f} {first} + {share:.3f} {second}"
         titles = [f"A: {first}", f"B: {second}", label]
-        for ax, title in zip(self._axes, titles):
+        for ax, shown, pixels, title in zip(self._axes, self._shown, [*pair, mixed], titles):
+            shown.set_data(pixels)
             ax.set_title(title, fontsize=10)
+        for bar, weight in zip(self._weights, [1 - share, share]):
+            bar.set_width(weight)
 
-        self.figure.alt = (
-            f"CutMix of {first} and {second}: rows {top} to {bottom - 1} and columns {left} to "
-            f"{right - 1} of {height} by {width} come from B. Label: {label}."
-        )
+        self.figure.alt = f"CutMix of {first} and {second}. Label: {label}."
+        for outline in self._outlines:
+            outline.remove()
+        self._outlines = [plots.outline(ax, boxes[0]) for ax in self._axes[1:]]
+        top, left, bottom, right = np.asarray(boxes[0])
         pixels = (bottom - top) * (right - left)
         note = (
             f"lambda asks for {1 - lam:.3f}; "
@@ -242,80 +202,49 @@ class ScheduleExplorer(Explorer):
         if kind == "WarmupCosine":
             controls = {
                 "max_lr": _rate_slider("max_lr", 1e-3),
-                "warmup_steps": _whole_slider("warm-up epochs", 0, epochs, epochs // 10),
-                "decay_steps": _whole_slider(
-                    "decay epochs",
-                    1,
-                    2 * epochs,
-                    epochs - epochs // 10,
-                ),
+                "warmup_steps": _whole_slider("warm-up epochs", epochs, epochs // 10),
+                "decay_steps": _whole_slider("decay epochs", 2 * epochs, epochs - epochs // 10),
             }
         elif kind == "RampSustainDecay":
             controls = {
                 "start_lr": _rate_slider("start_lr", 1e-5),
                 "max_lr": _rate_slider("max_lr", 1e-3),
                 "min_lr": _rate_slider("min_lr", 1e-5),
-                "rampup_steps": _whole_slider("ramp-up epochs", 0, epochs, epochs // 6),
-                "sustain_steps": _whole_slider("sustain epochs", 0, epochs, 0),
-                "decay_rate": _slider(
-                    "decay per epoch",
-                    0.8,
-                    min=0.1,
-                    max=1.0,
-                    step=0.01,
-                ),
+                "rampup_steps": _whole_slider("ramp-up epochs", epochs, epochs // 6),
+                "sustain_steps": _whole_slider("sustain epochs", epochs, 0),
+                "decay_rate": _share_slider("decay per epoch", 0.8),
             }
         else:
             raise ValueError(f"kind is {kind!r}; choose 'WarmupCosine' or 'RampSustainDecay'.")
-        super().__init__(self._figure(), controls)
-
-    def _figure(self):
-        fig, [[ax]] = plots.figure(1, 1, (8, 3.2))
-        fig.set_layout_engine(None)
-        fig.subplots_adjust(
-            left=0.13,
-            right=0.97,
-            top=0.74,
-            bottom=0.18,
+        figure, [[self._ax]] = plots.figure(1, 1, (8, 3.2))
+        (self._curve,) = self._ax.plot([], [], linewidth=2)
+        (self._joins,) = self._ax.plot([], [], "o")
+        self._ax.set(
+            xlim=(0, epochs),
+            xlabel="epoch",
+            ylabel="learning rate",
+            title=kind,
         )
-        (self._curve,) = ax.plot([], [], linewidth=2)
-        (self._joins,) = ax.plot([], [], "o")
-        ax.set_xlim(0, self.steps)
-        ax.set_xlabel("step")
-        ax.set_ylabel("learning rate")
-        ax.set_title(self.kind, fontsize=10)
-        convert = (self._to_epochs, self._to_steps)
-        epochs = ax.secondary_xaxis("top", functions=convert)
-        epochs.set_xlabel("epoch")
-        self._ax = ax
-        return fig
+        self._ax.ticklabel_format(axis="y", scilimits=(0, 0))  # one width for all rates
+        super().__init__(figure, controls)
 
-    def _to_epochs(self, steps):
-        return steps / self.steps_per_epoch
-
-    def _to_steps(self, epochs):
-        return epochs * self.steps_per_epoch
-
-    def draw(self, **values: float) -> str:
+    def draw(self, **values):
         arguments, joins = self._arguments_and_joins(values)
         schedule = getattr(schedules, self.kind)(**arguments)
         written = [f"{name}={value}" for name, value in arguments.items()]
         code = f"{self.kind}({', '.join(written)})"
 
+        rates = schedules.sample(schedule, self.steps + 1)
         reached = [join for join in joins if join <= self.steps]
         marked = np.unique([*reached, self.steps])
-        spread = np.linspace(0, self.steps, 400, dtype=int)
-        steps = np.union1d(marked, spread)
-        rates = schedules.sample(schedule, steps)
-        marked_rates = schedules.sample(schedule, marked)
-        self._curve.set_data(steps, rates)
-        self._joins.set_data(marked, marked_rates)
+        epochs = np.arange(self.steps + 1) / self.steps_per_epoch
+        self._curve.set_data(epochs, rates)
+        self._joins.set_data(epochs[marked], rates[marked])
         self._ax.set_ylim(0, 1.08 * rates.max())
 
         said = []
-        for step, rate in zip(marked, marked_rates):
-            epoch = step / self.steps_per_epoch
-            said.append(f"{rate:.4g} at step {step} (epoch {epoch:g})")
+        for step in marked:
+            said.append(f"{rates[step]:.4g} at step {step} (epoch {epochs[step]:g})")
         reading = ", ".join(said) + "."
         if joins[-1] > self.steps:
             reading += (
@@ -339,26 +268,30 @@ class ScheduleExplorer(Explorer):
         return arguments, joins
 
 
-def _whole_slider(name, low, high, value):
+def _whole_slider(name, high, value):
     return ipywidgets.IntSlider(
         value,
-        min=low,
         max=high,
         description=name,
         **SLIDER,
     )
 
 
-def _slider(name, value, **range_and_step):
+def _share_slider(name, value):
     return ipywidgets.FloatSlider(
         value,
+        max=1.0,
+        step=0.01,
         description=name,
-        **range_and_step,
         **SLIDER,
     )
 
 
 def _rate_slider(name, value):
     return ipywidgets.FloatLogSlider(
-        value, min=-6, max=0, description=name, readout_format=".2g", **SLIDER
+        value,
+        min=-6,
+        max=0,
+        description=name,
+        **SLIDER,
     )

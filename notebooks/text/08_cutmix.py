@@ -68,17 +68,19 @@ pair = tf.gather(images, [first, second])
 pasted = cutmix.paste(pair, box, partner=[1, 0])
 share = cutmix.pasted_share(box, 96, 96)
 mixed_labels = cutmix.mix_labels(tf.gather(labels, [first, second]), share, partner=[1, 0])
-plots.image_grid(
+figure = plots.image_grid(
     [pair[0], pair[1], pasted[0]],
     [
         f"A: {name_of(labels[first].numpy())}",
         f"B: {name_of(labels[second].numpy())}",
         name_of(mixed_labels[0].numpy()),
     ],
-    boxes=[None, box[0], box[0]],
     size=2.6,
     title="A window of B, pasted into A",
 )
+for ax in figure.axes[1:]:
+    plots.outline(ax, box[0])
+figure
 
 # %% [markdown]
 # The window covers 56 x 50 of 96 x 96 pixels, so the label is that share of B and the rest of A. **CutMix** is no

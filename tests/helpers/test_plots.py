@@ -1,6 +1,7 @@
 """helpers.plots: figures hold the data they were given and say it in their alt text."""
 
 from base64 import b64decode
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,15 +57,29 @@ def test_learning_curves_need_the_metric():
 
 
 def test_confusion_matrix_shows_counts_and_names_the_worst_mistake():
-    fig = plots.confusion_matrix(np.array([[4, 1, 0], [3, 2, 0], [0, 0, 0]]), ["a", "b", "c"])
-    written = [text.get_text() for text in fig.axes[0].texts]
+    matrix = np.array([[4, 1, 0], [3, 2, 0], [0, 0, 0]])
+    fig = plots.confusion_matrix(matrix, ["a", "b", "c"])
+    (ax,) = fig.axes
+    written = [text.get_text() for text in ax.texts]
     assert written == ["4", "1", "0", "3", "2", "0", "0", "0", "0"]
-    np.testing.assert_allclose(
-        fig.axes[0].images[0].get_array(), [[0.8, 0.2, 0], [0.6, 0.4, 0], [0, 0, 0]]
-    )
+    np.testing.assert_array_equal(ax.images[0].get_array(), matrix)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
     assert "6 of 10 right" in fig.alt
     assert "b taken for a, 3 times" in fig.alt
     assert "mistake" not in plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"]).alt
+
+
+def test_a_large_confusion_matrix_has_legible_names_and_no_counts():
+    names = [f"kind of flower {number}" for number in range(104)]
+    fig = plots.confusion_matrix(np.eye(104, dtype=int), names)
+    fig.draw_without_rendering()
+    (ax,) = fig.axes
+    assert not ax.texts
+    for labels, side in ((ax.get_xticklabels(), "x"), (ax.get_yticklabels(), "y")):
+        boxes = [label.get_window_extent() for label in labels]
+        for one, following in pairwise(boxes):
+            assert not one.overlaps(following), f"names overlap along {side}"
 
 
 def test_image_grid_shows_the_pixels_it_was_given():
@@ -108,12 +123,14 @@ def test_lines_over_whole_numbers_are_marked_at_whole_numbers():
         assert all(float(tick).is_integer() for tick in fig.axes[0].get_xticks()) == whole
 
 
-def test_image_grid_outlines_exactly_the_pixels_of_the_box():
+def test_an_outline_is_exactly_around_the_pixels_of_the_box():
     images = np.zeros((2, 10, 12, 3), "uint8")
-    fig = plots.image_grid(images, ["A", "B"], boxes=[None, (2, 3, 7, 12)])
+    fig = plots.image_grid(images, ["A", "B"])
+    outline = plots.outline(fig.axes[1], (2, 3, 7, 12))
     assert not fig.axes[0].patches
-    assert fig.axes[1].patches[0].get_bbox().bounds == (2.5, 1.5, 9, 5)
-    assert fig.alt.endswith("Image 2 has a box around rows 2 to 6 and columns 3 to 11.")
+    assert list(fig.axes[1].patches) == [outline]
+    assert outline.get_bbox().bounds == (2.5, 1.5, 9, 5)
+    assert fig.alt.endswith("B. B has a box around rows 2 to 6 and columns 3 to 11.")
 
 
 def test_measured_points_are_drawn_beside_the_curves():
@@ -156,7 +173,7 @@ def test_tensor_blocks_write_every_value_under_its_name():
     assert written[2:5] == ["row\n(2,) int64", "1", "-20000"]
     assert written[5:] == ["stack\n(2, 2, 3) int64", *map(str, range(12))]
     assert "row, (2,) int64: 1 -20000." in fig.alt
-    assert fig.alt.endswith("0 1 2 / 3 4 5 / 6 7 8 / 9 10 11.")
+    assert fig.alt.endswith("0 1 2 / 3 4 5 /  / 6 7 8 / 9 10 11.")
 
 
 def test_tensor_blocks_place_a_cell_by_its_row_and_column():
@@ -200,28 +217,6 @@ def branched():
     )
 
 
-def boxes_of(ax):
-    """Return name of the layer -> its box."""
-    names = [text.get_text().split("\n")[0] for text in ax.texts if text.get_text()]
-    return dict(zip(names, ax.patches, strict=True))
-
-
-def test_a_models_graph_has_its_layers_shapes_and_arrows():
-    fig = plots.model_graph(branched(), "Two inputs")
-    texts = [text.get_text().split("\n") for text in fig.axes[0].texts]
-    assert ["end", "(batch, 2)", "Dense", "16 parameters"] in texts
-    assert ["first", "(batch, 3)", "InputLayer"] in texts
-    assert len(boxes_of(fig.axes[0])) == 5
-    assert fig.alt.startswith("Two inputs. Graph of branched, 32 parameters. ")
-    assert fig.alt.endswith("second to wide. first and wide to joined. joined to end.")
-
-
-def test_a_graph_flows_from_left_to_right():
-    (ax,) = plots.model_graph(branched()).axes
-    left = {name: box.get_x() for name, box in boxes_of(ax).items()}
-    assert left["first"] == left["second"] < left["wide"] < left["joined"] < left["end"]
-
-
 def residual():
     import keras
 
@@ -234,35 +229,88 @@ def residual():
     return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
 
 
-@pytest.mark.parametrize("make", [branched, residual])
-def test_no_arrow_of_a_graph_crosses_a_box(make):
-    (ax,) = plots.model_graph(make()).axes
-    segments = []
-    for arrow in ax.texts:
-        if not arrow.get_text():
-            start = np.array(arrow.xyann)
-            segments.append(np.linspace(start, arrow.xy, 50)[1:-1])
-    for passage in ax.collections:
-        for path in passage.get_paths():
-            segments.append(np.linspace(*path.vertices, 50))
-    for x, y in np.concatenate(segments):
-        for name, box in boxes_of(ax).items():
-            left, bottom, right, top = box.get_bbox().extents
-            inside = left + 1e-6 < x < right - 1e-6 and bottom < y < top
-            assert not inside, f"a line runs through {name}"
+def boxes_of(ax):
+    """Return name of the layer -> its box in the drawn picture."""
+    ax.figure.draw_without_rendering()
+    boxes = {}
+    for text in ax.texts:
+        name = text.get_text().split("\n")[0]
+        if name:
+            assert name not in boxes, f"{name} has two boxes"
+            boxes[name] = text.get_bbox_patch().get_window_extent()
+    return boxes
 
 
-def test_the_boxes_of_a_deep_model_hold_their_text_and_lie_in_the_picture():
-    fig = plots.model_graph(residual())
-    fig.draw_without_rendering()
+def arrows_of(ax):
+    """Return each arrow as the names of the layers whose boxes it joins."""
+    name_of = {}
+    for text in ax.texts:
+        if text.get_text():
+            name_of[text.get_bbox_patch()] = text.get_text().split("\n")[0]
+    return [
+        (name_of[text.arrow_patch.patchA], name_of[text.arrow_patch.patchB])
+        for text in ax.texts
+        if not text.get_text()
+    ]
+
+
+def test_a_models_graph_has_its_layers_shapes_and_arrows():
+    fig = plots.model_graph(branched(), "Two inputs")
     (ax,) = fig.axes
-    texts = [text for text in ax.texts if text.get_text()]
-    for box, text in zip(ax.patches, texts, strict=True):
-        outer, inner = box.get_window_extent(), text.get_window_extent()
-        assert outer.x0 < inner.x0 < inner.x1 < outer.x1, text.get_text()
-        assert outer.y0 < inner.y0 < inner.y1 < outer.y1, text.get_text()
-        assert ax.bbox.x0 <= outer.x0 < outer.x1 <= ax.bbox.x1
-        assert ax.bbox.y0 <= outer.y0 < outer.y1 <= ax.bbox.y1
+    texts = [text.get_text().split("\n") for text in ax.texts]
+    assert ["end", "(batch, 2)", "Dense", "16 parameters"] in texts
+    assert ["first", "(batch, 3)", "InputLayer"] in texts
+    assert len(boxes_of(ax)) == 5
+    assert sorted(arrows_of(ax)) == [
+        ("first", "joined"),
+        ("joined", "end"),
+        ("second", "wide"),
+        ("wide", "joined"),
+    ]
+    assert fig.alt.startswith("Two inputs. Graph of branched, 32 parameters. ")
+    assert fig.alt.endswith("second to wide. first and wide to joined. joined to end.")
+
+
+def test_every_connection_of_a_residual_model_is_one_arrow():
+    model = residual()
+    (ax,) = plots.model_graph(model).axes
+    assert set(boxes_of(ax)) == {layer.name for layer in model.layers}
+    arrows = arrows_of(ax)
+    # One into each layer but the input, and a second one into each of the six additions.
+    assert len(arrows) == len(set(arrows)) == len(model.layers) - 1 + 6
+    assert ("a_layer_with_a_long_name", "add") in {
+        (start, end.split("_")[0]) for start, end in arrows
+    }
+
+
+@pytest.mark.parametrize("make", [branched, residual])
+def test_a_graph_flows_from_left_to_right(make):
+    (ax,) = plots.model_graph(make()).axes
+    boxes = boxes_of(ax)
+    for start, end in arrows_of(ax):
+        assert boxes[start].x1 < boxes[end].x0, f"{end} is not right of {start}"
+
+
+@pytest.mark.parametrize("make", [branched, residual])
+def test_the_boxes_of_a_graph_lie_in_the_picture_and_apart(make):
+    (ax,) = plots.model_graph(make()).axes
+    boxes = boxes_of(ax)
+    for name, box in boxes.items():
+        assert ax.bbox.x0 <= box.x0 < box.x1 <= ax.bbox.x1, name
+        assert ax.bbox.y0 <= box.y0 < box.y1 <= ax.bbox.y1, name
+        for other in boxes:
+            assert other == name or not box.overlaps(boxes[other]), f"{name} lies on {other}"
+
+
+@pytest.mark.parametrize("make", [branched, residual])
+def test_no_arrow_of_a_graph_crosses_a_box_it_does_not_join(make):
+    (ax,) = plots.model_graph(make()).axes
+    boxes = boxes_of(ax)
+    arrows = [text.arrow_patch for text in ax.texts if not text.get_text()]
+    for (start, end), arrow in zip(arrows_of(ax), arrows, strict=True):
+        path = arrow.get_transform().transform_path(arrow.get_path())
+        for name in set(boxes) - {start, end}:
+            assert not path.intersects_bbox(boxes[name], filled=False), (start, end, name)
 
 
 def test_a_sequential_model_has_a_graph_once_it_is_built():
@@ -289,16 +337,16 @@ def test_events_of_callbacks_are_marked_on_the_metric():
     values = [3.0, 2.0, 2.5, 2.6]
     panels = {"patience 1": {"cut": [3], "stop": [3]}, "patience 9": {"stop": []}}
     fig = plots.callback_events(values, panels, "loss", "Watch")
-    whole, until_stop, cut, stop = fig.axes[0].lines
-    assert list(whole.get_ydata()) == values
-    assert list(until_stop.get_ydata()) == values[:3], "black ends where the run stops"
+    curve, cut, stop = fig.axes[0].lines
+    assert list(curve.get_xdata()) == [1, 2, 3, 4]
+    assert list(curve.get_ydata()) == values
     assert (list(cut.get_xdata()), list(cut.get_ydata())) == ([3], [2.5])
     assert stop.get_label() == "stop"
     assert list(fig.axes[1].lines[0].get_ydata()) == values
+    said = "loss against epoch: loss from 3 to 2.6, lowest 2, highest 3"
     assert fig.alt == (
-        "Watch. patience 1: without the stop from 3 to 2.6, lowest 2, highest 3; loss from 3 "
-        "to 2.5, lowest 2, highest 3. cut in epochs [3]. stop in epochs [3]. patience 9: loss "
-        "from 3 to 2.6, lowest 2, highest 3. stop in epochs none."
+        f"Watch. patience 1: {said}. cut in epochs [3]. stop in epochs [3]. "
+        f"patience 9: {said}. stop in epochs none."
     )
 
 

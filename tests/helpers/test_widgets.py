@@ -43,7 +43,7 @@ def test_box_pixels_and_weights_of_the_explorer_agree(cutmix_explorer, lam, row,
     move(cutmix_explorer, lam=lam, row=row, column=column)
     first, second = cutmix_explorer.images[[0, 2]]
     mixed = cutmix_explorer._shown[2].get_array()
-    x, y, width, height = cutmix_explorer._boxes[1].get_bbox().bounds
+    x, y, width, height = cutmix_explorer._outlines[1].get_bbox().bounds
     inside = np.zeros(mixed.shape[:2], bool)
     inside[
         round(y + 0.5) : round(y + 0.5 + height), round(x + 0.5) : round(x + 0.5 + width)
@@ -89,10 +89,10 @@ def test_schedule_explorer_draws_what_its_line_of_code_builds(kind):
         assert not np.array_equal(before, drawn(explorer)), name
         code = explorer.note.value.split("<code>")[1].split("</code>")[0]
         rebuilt = eval(code, {kind: getattr(schedules, kind)})
-        steps, rates = explorer._curve.get_data()
-        np.testing.assert_array_equal(rates, schedules.sample(rebuilt, steps.astype(int)))
-        joins, read = explorer._joins.get_data()
-        np.testing.assert_array_equal(read, schedules.sample(rebuilt, joins.astype(int)))
+        for line in (explorer._curve, explorer._joins):
+            epochs, rates = line.get_data()
+            steps = np.rint(epochs * 50).astype(int)
+            np.testing.assert_array_equal(rates, schedules.sample(rebuilt, steps))
 
 
 def test_schedule_explorer_warns_of_a_join_after_the_end():
