@@ -47,7 +47,6 @@ class CourseFigure(Figure):
         self.savefig(
             png,
             format="png",
-            dpi=96,
             bbox_inches="tight",
             metadata={"Software": None},
         )
@@ -103,6 +102,7 @@ def image_grid(
         None, or one for each image.
     size
         Inches for one image.
+
     Raises
     ------
     ValueError
@@ -113,7 +113,8 @@ def image_grid(
         raise ValueError(
             f"images have shape {images.shape}; give a batch, (N, H, W) or (N, H, W, channels)."
         )
-    if len(titles) not in (0, len(images)):
+    titles = list(titles) or [""] * len(images)
+    if len(titles) != len(images):
         raise ValueError(f"there are {len(images)} images and {len(titles)} titles.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
@@ -123,7 +124,8 @@ def image_grid(
     for ax in axes.flat:
         ax.axis("off")
     images = np.round(images).clip(0, 255).astype("uint8")
-    for ax, image in zip(axes.flat, images):
+    for ax, image, text in zip(axes.flat, images, titles):
+        ax.set_title(text, fontsize=8)
         # The colour map is for grey images only.
         ax.imshow(
             image,
@@ -131,8 +133,6 @@ def image_grid(
             vmin=0,
             vmax=255,
         )
-    for ax, text in zip(axes.flat, titles):
-        ax.set_title(text, fontsize=8)
     return _finish(fig, title, f"Images, {len(images)}", *titles)
 
 
@@ -148,9 +148,9 @@ def outline(ax: Axes, box: Any) -> Rectangle:
         f"{right - 1}."
     )
     rectangle = Rectangle(
-        (left - 0.5, top - 0.5),  # the middle of the first pixel is at 0
-        right - left,
-        bottom - top,
+        xy=(left - 0.5, top - 0.5),  # the middle of the first pixel is at 0
+        width=right - left,
+        height=bottom - top,
         fill=False,
         linewidth=2.5,
         edgecolor=COLOURS[1],
@@ -186,7 +186,6 @@ def lines(
             measured,
             ".",
             color="0.45",
-            markersize=8,
             label="measured",
         )
     marker = "o" if log else ""
@@ -295,7 +294,13 @@ def callback_events(
     after_epoch = dict(enumerate(values, start=1))
     sentences = []
     for ax, (name, events) in zip(axes, panels.items()):
-        ax.plot(list(after_epoch), values, ".-", color="black", label=ylabel)
+        ax.plot(
+            list(after_epoch),
+            values,
+            ".-",
+            color="black",
+            label=ylabel,
+        )
         said = _label_curves(ax, "epoch", ylabel)
         sentences.append(f"{name}: {said}")
         for (event, epochs), marker in zip(events.items(), cycle("vsDo")):
@@ -331,7 +336,8 @@ def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
         times = np.concatenate(list(work.values()))
         duration = 1000 * np.ptp(times)
         for who, spans in work.items():
-            starts, ends = 1000 * (np.transpose(spans) - times.min())
+            since_start = np.transpose(spans) - times.min()
+            starts, ends = 1000 * since_start
             bars = ax.barh(
                 [who] * len(spans),
                 ends - starts,
@@ -348,7 +354,10 @@ def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
             sentences.append(
                 f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
             )
-        ax.set_title(f"{name}: {duration:.0f} ms", fontsize=10)
+        ax.set_title(
+            f"{name}: {duration:.0f} ms",
+            fontsize=10,
+        )
         ax.invert_yaxis()
     ax.set_xlabel("milliseconds")
     return _finish(fig, title, *sentences)
@@ -415,20 +424,25 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
     fig, [[ax]] = figure(1, 1, (1, 1))
     ax.axis("off")
     ax.set_aspect("equal")
+    ax.invert_yaxis()
     left = 0
     sentences = []
     for name, rows in blocks.items():
         shape = str(tuple(tensors[name].shape)).replace("None", "ragged")
         dtype = tensors[name].dtype
         kind = f"{shape} {getattr(dtype, 'name', dtype)}"  # a variable of Keras has a string
-        ax.text(left, -0.2, f"{name}\n{kind}", fontsize=9)
+        ax.text(
+            left,
+            -0.2,
+            f"{name}\n{kind}",
+            fontsize=9,
+        )
         numbers = _draw_rows(ax, rows, left, shade)
         sentences.append(f"{name}, {kind}: {numbers}")
         width = max(len(row) for row in rows)
-        left += max(width, 3.5) + 0.5  # a short block's name needs some room
+        room = max(width, 3.5)  # a short block's name needs some
+        left += room + 0.5
     lowest = max(len(rows) for rows in blocks.values())
-    ax.set_xlim(-0.1, left - 0.4)
-    ax.set_ylim(lowest + 0.1, -1.2)  # downwards
     fig.set_size_inches(0.55 * left, 0.55 * (lowest + 1.9))
     return _finish(fig, title, "Tensors as blocks", *sentences)
 
@@ -465,7 +479,10 @@ def _draw_rows(ax, rows, left, shade):
             color=colormaps["Blues"](0.05 + 0.5 * shade(row)),
             edgecolor="black",
         )
-        texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
+        texts = []
+        for value in row:
+            is_float = isinstance(value, float)
+            texts.append(f"{value:.3g}" if is_float else str(value))
         ax.bar_label(
             cells,
             texts,

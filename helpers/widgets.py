@@ -78,7 +78,11 @@ class Explorer:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
-            WIDGET: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id},
+            WIDGET: {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.box.model_id,
+            },
             "image/png": b64encode(self.picture.value).decode(),
             "text/plain": f"<{type(self).__name__}>",
         }
@@ -117,25 +121,30 @@ class CutMixExplorer(Explorer):
         self.names = [class_names[label] for label in labels]
         count, height, width, _ = self.images.shape
         other_class = int(np.argmax(labels != labels[0]))
+        last = count - 1
+        middle_row = height // 2
+        middle_column = width // 2
         controls = {
-            "a": _whole_slider("image A", count - 1, 0),
-            "b": _whole_slider("image B", count - 1, other_class),
+            "a": _whole_slider("image A", last, 0),
+            "b": _whole_slider("image B", last, other_class),
             "lam": _share_slider("lambda", 0.6),
-            "row": _whole_slider("centre, row", height - 1, height // 2),
-            "column": _whole_slider("centre, column", width - 1, width // 2),
+            "row": _whole_slider("centre, row", height - 1, middle_row),
+            "column": _whole_slider("centre, column", width - 1, middle_column),
         }
         figure, [[*self._axes, panel]] = plots.figure(1, 4, (10, 3.4))
+        self._shown = []
+        self._outlines = []
         for ax in self._axes:
             ax.axis("off")
-        self._shown = [ax.imshow(self.images[0]) for ax in self._axes]
-        self._outlines = []
+            self._shown.append(ax.imshow(self.images[0]))
         self._weights = panel.barh(
             ["A", "B"],
             [1, 1],
             color=plots.COLOURS[:2],
         )
         panel.invert_yaxis()
-        panel.set(xlim=(0, 1), xlabel="label weight")
+        panel.set_xlim(0, 1)
+        panel.set_xlabel("label weight")
         super().__init__(figure, controls)
 
     def draw(self, a, b, lam, row, column):
@@ -154,21 +163,22 @@ class CutMixExplorer(Explorer):
         second = self.names[b]
         label = f"{1 - share:.3f} {first} + {share:.3f} {second}"
         titles = [f"A: {first}", f"B: {second}", label]
-        for ax, shown, pixels, title in zip(self._axes, self._shown, [*pair, mixed], titles):
+        for shown, pixels in zip(self._shown, [*pair, mixed]):
             shown.set_data(pixels)
+        for ax, title in zip(self._axes, titles):
             ax.set_title(title, fontsize=10)
-        for bar, weight in zip(self._weights, [1 - share, share]):
-            bar.set_width(weight)
+        for_a, for_b = self._weights
+        for_a.set_width(1 - share)
+        for_b.set_width(share)
 
         self.figure.alt = f"CutMix of {first} and {second}. Label: {label}."
         for outline in self._outlines:
             outline.remove()
         self._outlines = [plots.outline(ax, boxes[0]) for ax in self._axes[1:]]
-        top, left, bottom, right = np.asarray(boxes[0])
-        pixels = (bottom - top) * (right - left)
+        size = height * width
         note = (
             f"lambda asks for {1 - lam:.3f}; "
-            f"pasted {pixels} of {height * width} pixels = <b>{share:.3f}</b>."
+            f"pasted {share * size:.0f} of {size} pixels = <b>{share:.3f}</b>."
         )
         if 1 - lam - share > 0.02:  # more than whole pixels explain
             note += " The image's edge clipped the box, so the weight is not 1 - lambda."
@@ -200,10 +210,11 @@ class ScheduleExplorer(Explorer):
         self.steps_per_epoch = steps_per_epoch
         self.steps = steps_per_epoch * epochs
         if kind == "WarmupCosine":
+            warmup = epochs // 10
             controls = {
                 "max_lr": _rate_slider("max_lr", 1e-3),
-                "warmup_steps": _whole_slider("warm-up epochs", epochs, epochs // 10),
-                "decay_steps": _whole_slider("decay epochs", 2 * epochs, epochs - epochs // 10),
+                "warmup_steps": _whole_slider("warm-up epochs", epochs, warmup),
+                "decay_steps": _whole_slider("decay epochs", 2 * epochs, epochs - warmup),
             }
         elif kind == "RampSustainDecay":
             controls = {
