@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
-import itertools
 import os
 import subprocess
 import sys
@@ -49,10 +48,11 @@ DRAWN = "see data/README.md"
 PHOTOS = "CC BY 2.0, photographers in LICENSE.txt"
 CLOTHES = "MIT, Zalando Research"
 BEST = "the 104 classes of the Kaggle competition."
-# For each place: name, licence, and what a better place would bring.
-FLOWER_PLACES = {
+# For each source: name, licence, and what a better source would bring.
+FLOWER_SOURCES = {
     "kaggle": ("Kaggle flowers", "rules of the Kaggle competition tpu-getting-started", ""),
-    "course_data": ("", "yours to know", ""),
+    "folder": ("Your images", "yours to know", ""),
+    "tfrecords": ("Your images", "yours to know", ""),
     "cache": ("flower_photos", PHOTOS, BEST),
     "download": ("flower_photos", PHOTOS, BEST),
     "bundled": (
@@ -61,7 +61,7 @@ FLOWER_PLACES = {
         "3,670 photographs, with COURSE_DOWNLOAD=1 (229 MB) or COURSE_DATA=<their folder>.",
     ),
 }
-FASHION_PLACES = {
+FASHION_SOURCES = {
     "cache": ("Fashion-MNIST", CLOTHES, ""),
     "download": ("Fashion-MNIST", CLOTHES, ""),
     "bundled": (
@@ -102,7 +102,7 @@ class ImageData:
     @property
     def counts(self) -> dict[str, int]:
         """Images in each split, without the skipped ones."""
-        return {name: split.count for name, split in self._splits.items()}
+        return {name: len(split.ids) for name, split in self._splits.items()}
 
     @property
     def num_classes(self) -> int:
@@ -197,8 +197,6 @@ class ImageData:
         import tensorflow as tf
 
         checks.check_count("batch_size", batch_size, 1)
-        if one_hot and not self._split(split).labelled:
-            raise ValueError(f"one_hot needs labels and {split!r} has ids. Use train or val.")
         place, shards = shard
         if not 0 <= place < shards:
             raise ValueError(f"shard is {shard!r}; it takes (i, n) with i from 0 to n - 1.")
@@ -210,7 +208,9 @@ class ImageData:
             )
         if training is None:
             training = split == "train"
-        dataset = self._images(split, training, seed, shard)
+        dataset = self._images(split, training, seed, place, shards)
+        if one_hot and dataset.element_spec[1].dtype == tf.string:
+            raise ValueError(f"one_hot needs labels and {split!r} has ids. Use train or val.")
         if cache:
             dataset = dataset.cache()
             if training:  # Otherwise the cache would repeat the order of the first epoch.
@@ -240,26 +240,18 @@ class ImageData:
             text += f" Better: {self.advice}"
         return text
 
-    def _split(self, name: str) -> Split:
+    def _split(self, name):
         if name not in SPLITS:
             raise ValueError(f"split is {name!r}; it takes one of {', '.join(SPLITS)}.")
         return self._splits[name]
 
-    def _images(
-        self,
-        name: str,
-        shuffle: bool = False,
-        seed: int | None = 0,
-        shard: tuple = (0, 1),
-    ) -> Any:
-        """Return a dataset of (image, target) with the rows of one shard."""
+    def _images(self, name, shuffle=False, seed=0, place=0, shards=1):
+        """Return a dataset of (image, target) with the rows of one of the shards."""
         import tensorflow as tf
 
         split = self._split(name)
-        rows = split.rows(shuffle, seed)
-        place, shards = shard
-        if shards > 1:
-            rows = rows.take(split.count // shards * shards).shard(shards, place)
+        shared = len(split.ids) // shards * shards
+        rows = split.rows(shuffle, seed).take(shared).shard(shards, place)
         load = partial(split.load, self.image_size)
         return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -318,7 +310,7 @@ def flowers(
     if source is None or source in ladder:
         place, location = _first_place(ladder, source)
     else:
-        place, location = "course_data", _must_hold_images(Path(source), "source")
+        place, location = "course_data", _must_hold_images(source, "source")
     tree = tfrecords.find_tree(location, image_size)
     if tree:
         class_names, splits, problems = tfrecords.read_tree(tree)
@@ -326,12 +318,11 @@ def flowers(
         class_names, splits, problems = folders.read_folder(location, _split_seed())
     if problems and on_error == "raise":
         raise ValueError(_list_of(problems, location))
-    if not splits["train"].count:
+    if not splits["train"].ids:
         raise ValueError(f"{location} has no training image that can be used.")
-    name, licence, advice = FLOWER_PLACES[place]
     if place == "course_data":
-        name = location.resolve().name
         place = "tfrecords" if tree else "folder"
+    name, licence, advice = FLOWER_SOURCES[place]
     data = ImageData(
         name=name,
         class_names=tuple(class_names),
@@ -348,7 +339,7 @@ def flowers(
     return data
 
 
-def _list_of(problems: dict, location: Path) -> str:
+def _list_of(problems, location):
     lines = [f"  {name} {reason}" for name, reason in problems.items()]
     first = "\n".join(lines[:10])
     return (
@@ -368,7 +359,7 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
     Raises
     ------
     ValueError
-        For a file that is damaged or does not fit its partner.
+        For files that are damaged or do not fit each other.
     FileNotFoundError, ConnectionError
         If the `source` asked for is not there, or the download fails.
     """
@@ -383,7 +374,7 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
     val, train = np.split(order, [len(order) // 10])
     train.sort()
     val.sort()
-    name, licence, advice = FASHION_PLACES[place]
+    name, licence, advice = FASHION_SOURCES[place]
     data = ImageData(
         name=name,
         class_names=FASHION_CLASSES,
@@ -404,74 +395,65 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
     return data
 
 
-def _split_in_memory(pixels: Any, labels: Any) -> Split:
+def _split_in_memory(pixels, labels):
     return Split(
         ids=list(map(str, range(len(labels)))),
         labels=labels,
-        labelled=True,
         rows=partial(images.rows_in_memory, pixels, labels),
         load=lambda size, image, label: (image, label),
     )
 
 
-def _cached_fashion() -> Path | None:
+def _cached_fashion():
     folder = runtime.keras_home() / "datasets" / "fashion-mnist"
     return folder if len(list(folder.glob("*-ubyte.gz"))) == 4 else None
 
 
-def _download_fashion() -> Path | None:
+def _download_fashion():
     import keras
 
     online(keras.datasets.fashion_mnist.load_data)
     return _cached_fashion()
 
 
-def _read_pair(folder: Path, prefix: str) -> tuple:
+def _read_pair(folder, prefix):
     """Return uint8 images [N, 28, 28] and int64 labels [N] from two gzipped IDX files."""
-    pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz", 28, 28)
-    path = folder / f"{prefix}-labels-idx1-ubyte.gz"
-    labels = _read_idx(path).astype(np.int64)
-    if len(pixels) != len(labels) or labels.max() > 9:
-        raise ValueError(
-            f"{path} holds {len(labels)} labels up to {labels.max()}; it takes one from 0 to 9 "
-            f"for each of {len(pixels)} images."
-        )
-    return pixels, labels
-
-
-def _read_idx(path: Path, *shape: int) -> np.ndarray:
-    """Read bytes behind a head of 4 bytes each for the type, the count and the `shape`."""
     try:
-        raw = gzip.decompress(path.read_bytes())
-        count = int.from_bytes(raw[4:8], "big")
-        values = np.frombuffer(raw, np.uint8, offset=8 + 4 * len(shape))
-        return values.reshape(count, *shape)
+        pixels = _read_bytes(folder / f"{prefix}-images-idx3-ubyte.gz", 16)
+        pixels = pixels.reshape(-1, 28, 28)
+        labels = _read_bytes(folder / f"{prefix}-labels-idx1-ubyte.gz", 8)
+        if len(pixels) != len(labels):
+            raise ValueError(f"{len(labels)} labels for {len(pixels)} images")
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise ValueError(
-            f"{path} is truncated or no gzipped IDX file ({error}). Delete it and fetch it "
-            "again."
+            f"{folder}/{prefix}-*.gz are damaged: {error}. Delete them and fetch them again."
         ) from error
+    return pixels, labels.astype(np.int64)
+
+
+def _read_bytes(path, head):
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=head)
 
 
 # ------------------------------------------------------------------------- places on the ladder
 
 
-def _first_place(ladder: dict, source: str | None) -> tuple:
+def _first_place(ladder, source):
     """Return the name and the folder of the first place that has the data, or of `source`."""
-    asked = os.environ.get("COURSE_DOWNLOAD", "").strip() in ("1", "true", "yes")
+    names = set(ladder)
+    consent = os.environ.get("COURSE_DOWNLOAD") == "1"
     full = runtime.profile() == "full"
-    if source is not None:
-        names = [source]
-    elif os.environ.get("COURSE_DATA", "").strip() == "bundled":
-        names = ["bundled"]
-    else:
-        names = list(ladder)
-        if not asked and not full:
+    if source:
+        names = {source}
+    elif os.environ.get("COURSE_DATA") == "bundled":
+        names = {"bundled"}
+    elif not consent:
+        if not full:
             names.remove("cache")
-        if not asked and not (full and runtime.on_colab()):
+        if not full or not runtime.on_colab():
             names.remove("download")
-    for name in names:
-        folder = ladder[name]() if name in ladder else None
+    for name, find in ladder.items():
+        folder = name in names and find()
         if folder:
             return name, folder
     raise FileNotFoundError(
@@ -480,29 +462,30 @@ def _first_place(ladder: dict, source: str | None) -> tuple:
     )
 
 
-def _kaggle_mount() -> Path | None:
+def _kaggle_mount():
     mounts = [tree.parent for tree in runtime.kaggle_input("tfrecords-jpeg-*")]
-    mounts.sort(key=lambda folder: "tpu-getting-started" not in folder.parts)
-    return next(filter(_holds_images, mounts), None)
+    competition = [mount for mount in mounts if "tpu-getting-started" in mount.parts]
+    return next(iter(competition + mounts), None)
 
 
-def _named_folder() -> Path | None:
-    name = os.environ.get("COURSE_DATA", "").strip()
-    return _must_hold_images(Path(name).expanduser(), "COURSE_DATA") if name else None
+def _named_folder():
+    name = os.environ.get("COURSE_DATA")
+    return _must_hold_images(name, "COURSE_DATA") if name else None
 
 
-def _cached_photos() -> Path | None:
+def _cached_photos():
     """Find flower_photos as any version of ``keras.utils.get_file`` unpacks it."""
     datasets = runtime.keras_home() / "datasets"
     places = [*datasets.glob("flower_photos*/flower_photos"), *datasets.glob("flower_photos*")]
     return next(filter(_holds_images, places), None)
 
 
-def _holds_images(folder: Path) -> bool:
-    return bool(tfrecords.find_tree(folder, 0) or folders.class_folders(folder))
+def _holds_images(folder):
+    return tfrecords.find_tree(folder, 0) or folders.class_folders(folder)
 
 
-def _must_hold_images(folder: Path, who: str) -> Path:
+def _must_hold_images(name, who):
+    folder = Path(name).expanduser()
     if not _holds_images(folder):
         raise ValueError(
             f"{who} is {str(folder)!r}, which holds no images that can be used. "
@@ -511,8 +494,8 @@ def _must_hold_images(folder: Path, who: str) -> Path:
     return folder
 
 
-def _split_seed() -> int:
-    asked = os.environ.get("COURSE_SPLIT", "").strip() or "0"
+def _split_seed():
+    asked = os.environ.get("COURSE_SPLIT") or "0"
     if not asked.isdecimal():
         raise ValueError(f"COURSE_SPLIT is {asked!r}; it takes a whole number, 0 or more.")
     return int(asked)
@@ -545,11 +528,10 @@ def draw_bundled(name: str) -> Path:
     if folder.is_dir():
         return folder
     print(f"Drawing the course's {name}, once on this machine; flowers take some minutes.")
-    program = f"import sys, pathlib, make_{name} as m; m.main(pathlib.Path(sys.argv[1], 'x'))"
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        drawing = Path(temporary, name)
         done = subprocess.run(
-            [sys.executable, "-c", program, temporary],
-            cwd=script.parent,
+            [sys.executable, script, drawing],
             env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
@@ -560,28 +542,20 @@ def draw_bundled(name: str) -> Path:
                 f"{done.stderr[-800:]}"
             )
         if not folder.is_dir():  # else another notebook was faster
-            Path(temporary, "x").rename(folder)
+            drawing.rename(folder)
     return folder
 
 
 # ----------------------------------------------------------------------------------- converting
 
 
-def convert(
-    folder: Path,
-    out: Path,
-    image_size: int,
-) -> None:
-    """Write a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`.
-
-    As in the competition, test records have no label.
-    """
+def convert(folder: Path, out: Path, image_size: int) -> None:
+    """Write a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`."""
     data = flowers(image_size, source=folder)
     splits = {}
     for name in SPLITS:
-        pixels = (image for image, _ in getattr(data, name))
-        labels = itertools.repeat(None) if name == "test" else data.labels(name)
-        splits[name] = zip(pixels, data.ids(name), labels)
+        dataset = getattr(data, name)
+        splits[name] = zip(data.ids(name), dataset.as_numpy_iterator())
     tfrecords.write_tree(out, image_size, data.class_names, splits)
     print(f"Written to {out}")
 
@@ -591,9 +565,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m helpers.data")
     parser.add_argument("command", choices=["convert"], help="write TFRecords")
     parser.add_argument("folder", type=Path, help="one sub-folder of images per class")
-    parser.add_argument(
-        "out", type=Path, help="a new folder, to name in COURSE_DATA afterwards"
-    )
+    parser.add_argument("out", type=Path, help="a new folder, to name in COURSE_DATA")
     parser.add_argument("--image-size", type=int, default=224, help="height and width (224)")
     given = parser.parse_args(arguments)
     runtime.quiet_logs()

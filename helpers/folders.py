@@ -9,7 +9,6 @@ import functools
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ def class_folders(folder: Path) -> list:
     None, if there are fewer than two or not one image in them.
     """
     classes = [path for path in _visible(folder) if path.is_dir()]
-    holds_images = any(_is_image(file) for path in classes for file in path.iterdir())
+    holds_images = any(map(_is_image, folder.glob("*/*")))
     return classes if len(classes) > 1 and holds_images else []
 
 
@@ -43,50 +42,54 @@ def read_folder(folder: Path, seed: int) -> tuple:
     """
     class_names = []
     problems = {}
-    parts = {split: [] for split in images.SPLITS}
+    train = []
+    val = []
+    test = []
     for class_folder in class_folders(folder):
-        paths = _sound_images(class_folder, problems)
-        if not paths:
+        ids = _sound_images(class_folder, problems)
+        if not ids:
             problems[f"{class_folder.name}/"] = "is a class folder without images"
             continue
         label = len(class_names)
         class_names.append(class_folder.name)
-        ranked = sorted((_hash(path, seed), label, path) for path in paths)
-        test = _share(TEST_SHARE, len(paths))
-        val = test + _share(VAL_SHARE, len(paths))
-        parts["test"] += ranked[:test]
-        parts["val"] += ranked[test:val]
-        parts["train"] += ranked[val:]
-    splits = {}
-    for name, part in parts.items():
-        part.sort()  # By hash, so that classes are mixed even without shuffling.
-        splits[name] = _split(part, labelled=name != "test")
+        ranked = sorted((_hash(name, seed), label, name) for name in ids)
+        test_end = _share(TEST_SHARE, len(ids))
+        val_end = test_end + _share(VAL_SHARE, len(ids))
+        test += ranked[:test_end]
+        val += ranked[test_end:val_end]
+        train += ranked[val_end:]
+    splits = {
+        "train": _split(folder, train, "label"),
+        "val": _split(folder, val, "label"),
+        "test": _split(folder, test, "id"),
+    }
     return class_names, splits, problems
 
 
-def _visible(folder: Path) -> list:
+def _visible(folder):
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(path):
     return path.suffix.lower() in images.IMAGE_SUFFIXES and path.is_file()
 
 
-def _sound_images(folder: Path, problems: dict) -> list:
-    """Return the images that can be decoded, and add the rest of the files to `problems`."""
+def _sound_images(folder, problems):
+    """Return the ids of images that can be decoded, and add the other files to `problems`."""
     paths = _visible(folder)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_problem, paths))
     sound = []
     for path, problem in zip(paths, found):
+        name = f"{folder.name}/{path.name}"
         if problem:
-            problems[_id(path)] = problem
+            problems[name] = problem
         else:
-            sound.append(path)
+            sound.append(name)
     return sound
 
 
-def _problem(path: Path) -> str:
+def _problem(path):
     if not _is_image(path):
         return f"is not an image ({', '.join(images.IMAGE_SUFFIXES)})"
     if not images.is_sound(path.read_bytes()):
@@ -94,39 +97,30 @@ def _problem(path: Path) -> str:
     return ""
 
 
-def _id(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+def _hash(name, seed):
+    return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
 
 
-def _hash(path: Path, seed: int) -> str:
-    return hashlib.sha256(f"{seed}/{_id(path)}".encode()).hexdigest()
-
-
-def _share(share: float, count: int) -> int:
+def _share(share, count):
     if count < 3:
         return 0
     return max(round(share * count), 1)
 
 
-def _split(ranked: list, labelled: bool) -> images.Split:
+def _split(folder, ranked, target):
+    ranked = sorted(ranked)  # By hash, so that classes are mixed even without shuffling.
+    ids = [name for _, _, name in ranked]
     labels = np.array([label for _, label, _ in ranked], np.int64)
-    ids = [_id(path) for _, _, path in ranked]
-    paths = np.array([str(path) for _, _, path in ranked], str)
-    targets = labels if labelled else np.array(ids, str)
     return images.Split(
         ids=ids,
         labels=labels,
-        labelled=labelled,
-        rows=functools.partial(images.rows_in_memory, paths, targets),
-        load=_load,
+        rows=functools.partial(images.rows_in_memory, np.array(ids, str), labels),
+        load=functools.partial(_load, str(folder), target),
     )
 
 
-def _load(
-    size: int,
-    path: Any,
-    target: Any,
-) -> tuple:
+def _load(folder, target, size, name, label):
     import tensorflow as tf
 
-    return images.decode_square(tf.io.read_file(path), size), target
+    encoded = tf.io.read_file(tf.strings.join([folder, name], "/"))
+    return images.decode_square(encoded, size), label if target == "label" else name

@@ -28,28 +28,17 @@ class Split:
     ----------
     ids : one name for each image.
     labels : int64 [N], or ``None`` if nobody knows them.
-    labelled : whether the datasets hand out labels; else they hand out ids.
     rows : (shuffle, seed) -> a dataset with an element for each image.
     load : (size, *element) -> uint8 image [size, size, 3], and its label or id.
     """
 
     ids: list[str]
     labels: np.ndarray | None
-    labelled: bool
     rows: Callable
     load: Callable
 
-    @property
-    def count(self) -> int:
-        return len(self.ids)
 
-
-def rows_in_memory(
-    values: Any,
-    targets: Any,
-    shuffle: bool,
-    seed: int | None,
-) -> Any:
+def rows_in_memory(values, targets, shuffle, seed):
     """Return a dataset of (value, target) from arrays small enough to be mixed fully."""
     import tensorflow as tf
 
@@ -74,18 +63,14 @@ def decode_square(encoded: Any, size: int) -> Any:
     """Return the centre square of a JPEG or PNG, resized: uint8 [size, size, 3]."""
     import tensorflow as tf
 
-    def jpeg_scale() -> Any:
+    def jpeg_scale():
         side = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
-        large = [side >= scale * size for scale in SCALES[1:]]
-        return tf.math.count_nonzero(large, dtype=tf.int32)
+        return tf.math.count_nonzero(side // size >= SCALES[1:], dtype=tf.int32)
 
     scale = tf.cond(tf.io.is_jpeg(encoded), jpeg_scale, lambda: tf.constant(0))
     decode = functools.partial(tf.io.decode_jpeg, encoded, channels=3)
     image = tf.switch_case(scale, [functools.partial(decode, ratio=ratio) for ratio in SCALES])
-    height, width = tf.unstack(tf.shape(image)[:2])
-    side = tf.minimum(height, width)
-    top = (height - side) // 2
-    left = (width - side) // 2
-    square = image[top : top + side, left : left + side]
+    side = tf.reduce_min(tf.shape(image)[:2])
+    square = tf.image.resize_with_crop_or_pad(image, side, side)
     resized = tf.image.resize(square, [size, size])
     return tf.cast(resized + 0.5, tf.uint8)  # Cast cuts off, so this rounds.

@@ -8,15 +8,14 @@ a ``classes.json`` in or beside the tree. Notebook 10 explains the layout.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import re
 import tempfile
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from helpers import images
 
 COMPETITION = Path(__file__).with_name("competition_classes.json")
 RECORDS_PER_SHARD = 512  # The last shard of a split may hold fewer.
+NO_LABEL = -1
 
 
 # ------------------------------------------------------------------------------------ reading
@@ -39,11 +39,9 @@ def find_tree(folder: Path, size: int) -> Path | None:
         for shard in tree.glob("train/*.tfrec"):
             stored, _ = _size_and_count(shard)
             found[stored] = tree
-    if not found:
-        return None
     large = [stored for stored in found if stored >= size]
-    nearest = min(large, default=max(found))
-    return found[nearest]
+    nearest = min(large, default=max(found, default=0))
+    return found.get(nearest)
 
 
 def read_tree(tree: Path) -> tuple:
@@ -77,7 +75,7 @@ def read_tree(tree: Path) -> tuple:
     return class_names, splits, problems
 
 
-def _read_class_list(path: Path) -> list:
+def _read_class_list(path):
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -87,43 +85,40 @@ def _read_class_list(path: Path) -> list:
     return names
 
 
-def _read_split(
-    folder: Path,
-    num_classes: int,
-    problems: dict,
-) -> images.Split:
+def _read_split(folder, num_classes, problems):
     """Read all records once. Keep the sound ones, and add what is wrong to `problems`."""
     shards = sorted(folder.glob("*.tfrec"))
-    labelled = folder.name != "test"
-    if labelled and not shards:
+    target = "id" if folder.name == "test" else "class"
+    if target == "class" and not shards:
         raise ValueError(f"{folder} has no .tfrec file; train and val take at least one each.")
-    check = functools.partial(_check_shard, labelled, num_classes)
-    with ThreadPoolExecutor() as pool:
-        contents = list(pool.map(check, shards))
+    check = functools.partial(_check_record, target, num_classes)
     ids = []
     labels = []
     sound = []
-    for shard, (records, damage) in zip(shards, contents):
+    for shard in shards:
         where = f"{folder.name}/{shard.name}"
-        if damage:
-            problems[where] = damage
-        for number, (name, label, problem) in enumerate(records):
+        records = _whole_records(shard)
+        _, promised = _size_and_count(shard)
+        if len(records) != promised:
+            problems[where] = f"holds {len(records)} whole records; its name says {promised}"
+        with ThreadPoolExecutor() as pool:
+            checked = list(pool.map(check, records))
+        for number, (name, label, problem) in enumerate(checked):
             if problem:
                 problems[f"{where}, record {number} (id {name or 'missing'})"] = problem
             else:
                 ids.append(name)
                 labels.append(label)
-        sound.append([not problem for _, _, problem in records])
+        sound.append([not problem for _, _, problem in checked])
     return images.Split(
         ids=ids,
-        labels=None if None in labels else np.array(labels, np.int64),
-        labelled=labelled,
+        labels=None if NO_LABEL in labels else np.array(labels, np.int64),
         rows=functools.partial(_rows, [str(shard) for shard in shards], sound),
-        load=functools.partial(_load, labelled),
+        load=functools.partial(_load, target),
     )
 
 
-def _size_and_count(shard: Path) -> tuple:
+def _size_and_count(shard):
     """Return what a shard's name says: the height of its images, and their number."""
     named = re.fullmatch(r".+-(\d+)x\d+-(\d+)\.tfrec", shard.name)
     if not named:
@@ -133,70 +128,60 @@ def _size_and_count(shard: Path) -> tuple:
     return int(named[1]), int(named[2])
 
 
-def _check_shard(
-    labelled: bool,
-    num_classes: int,
-    shard: Path,
-) -> tuple:
-    """Return what `_check_record` says of each record, and what is wrong with their number."""
+def _whole_records(shard):
+    """Return the records before the place where the file is cut off or damaged, if it is."""
     import tensorflow as tf
 
     records = []
-    damage = ""
-    try:
-        for serialized in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
-            records.append(_check_record(labelled, num_classes, serialized))
-    except tf.errors.DataLossError:
-        damage = ", then the file is cut off or damaged"
-    _, promised = _size_and_count(shard)
-    if damage or len(records) != promised:
-        damage = f"holds {len(records)} records{damage}; its name says {promised}"
-    return records, damage
+    with contextlib.suppress(tf.errors.DataLossError):
+        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            records.append(record)
+    return records
 
 
-def _check_record(
-    labelled: bool,
-    num_classes: int,
-    serialized: bytes,
-) -> tuple:
+def _parse(record):
+    import tensorflow as tf
+
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string, ""),
+        "id": tf.io.FixedLenFeature([], tf.string, ""),
+        "class": tf.io.FixedLenFeature([], tf.int64, NO_LABEL),
+    }
+    return tf.io.parse_single_example(record, features)
+
+
+def _check_record(target, num_classes, record):
     """Return id, label, and what is wrong with the record, empty if nothing is."""
     import tensorflow as tf
-    from google.protobuf.message import DecodeError
 
     try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except DecodeError:
-        return "", None, "is no tf.train.Example"
-    image = b"".join(features["image"].bytes_list.value)
-    name = b"".join(features["id"].bytes_list.value).decode(errors="replace")
-    label = next(iter(features["class"].int64_list.value), None)
+        example = _parse(record)
+    except tf.errors.InvalidArgumentError:
+        return "", NO_LABEL, "is no tf.train.Example of image, id and class"
+    name = example["id"].numpy().decode(errors="replace")
+    label = int(example["class"])
     problem = ""
-    if not images.is_sound(image):
+    if not images.is_sound(example["image"]):
         problem = "holds no JPEG that can be decoded"
-    elif labelled and label is None:
+    elif target == "class" and label == NO_LABEL:
         problem = "has no label, which train and val need"
-    elif label is not None and not 0 <= label < num_classes:
+    elif not NO_LABEL <= label < num_classes:
         problem = f"has label {label}; there are {num_classes} classes"
-    elif not labelled and not name:
+    elif target == "id" and not name:
         problem = "has no id, which test needs"
     return name, label, problem
 
 
-def _rows(
-    shards: list,
-    sound: list,
-    shuffle: bool,
-    seed: int | None,
-) -> Any:
-    """Return a dataset of the sound records. `sound` says for each shard which those are."""
+def _rows(shards, sound, shuffle, seed):
+    """Return a dataset of (True, record). `sound` says for each shard which to keep."""
     import tensorflow as tf
 
-    def records(shard: Any, sound: Any) -> Any:
+    def records(shard, sound):
         judged = tf.data.Dataset.zip(
-            (tf.data.Dataset.from_tensor_slices(sound), tf.data.TFRecordDataset(shard))
+            tf.data.Dataset.from_tensor_slices(sound),
+            tf.data.TFRecordDataset(shard),
         )
-        kept = judged.filter(lambda is_sound, record: is_sound)
-        return kept.map(lambda is_sound, record: record)
+        return judged.filter(lambda is_sound, record: is_sound)
 
     ragged = tf.ragged.constant(sound, tf.bool, ragged_rank=1)
     files = tf.data.Dataset.from_tensor_slices((tf.constant(shards, tf.string), ragged))
@@ -215,31 +200,15 @@ def _rows(
     return rows.apply(tf.data.experimental.assert_cardinality(count))
 
 
-def _load(
-    labelled: bool,
-    size: int,
-    record: Any,
-) -> tuple:
-    import tensorflow as tf
-
-    target = "class" if labelled else "id"
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        target: tf.io.FixedLenFeature([], tf.int64 if labelled else tf.string),
-    }
-    example = tf.io.parse_single_example(record, features)
+def _load(target, size, is_sound, record):
+    example = _parse(record)
     return images.decode_square(example["image"], size), example[target]
 
 
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_tree(
-    folder: Path,
-    size: int,
-    class_names: list,
-    splits: dict,
-) -> None:
+def write_tree(folder: Path, size: int, class_names: list, splits: dict) -> None:
     """Write a folder with one tree and its list of classes, to be read by ``COURSE_DATA``.
 
     It appears under its name when it is complete. The same input gives the same bytes.
@@ -249,8 +218,8 @@ def write_tree(
     folder : must not be there yet.
     size : height and width of the images.
     class_names : a label is an index into them.
-    splits : for train, val and test the records, as an iterable of: uint8 image
-        [size, size, 3], id, and label or ``None``.
+    splits : for train, val and test the records, as an iterable of: id, and a tuple of uint8
+        image [size, size, 3] and label. As in the competition, test gets no labels.
 
     Raises
     ------
@@ -262,23 +231,19 @@ def write_tree(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tfrecords-", dir=folder.parent) as temporary:
         whole = Path(temporary, folder.name)
-        tree = whole / f"tfrecords-jpeg-{size}x{size}"
         for name, records in splits.items():
-            _write_shards(tree / name, size, records)
-        names = json.dumps(list(class_names), indent=1, ensure_ascii=False)
+            _write_shards(whole / f"tfrecords-jpeg-{size}x{size}" / name, size, records)
+        names = json.dumps(class_names, indent=1, ensure_ascii=False)
         (whole / "classes.json").write_text(names + "\n", encoding="utf-8")
         whole.rename(folder)
 
 
-def _write_shards(
-    folder: Path,
-    size: int,
-    records: Iterable,
-) -> None:
+def _write_shards(folder, size, records):
     import tensorflow as tf
 
     folder.mkdir(parents=True)
-    serialized = (_serialize(*record) for record in records)
+    labelled = folder.name != "test"
+    serialized = (_serialize(*record, labelled) for record in records)
     for number in itertools.count():
         shard = list(itertools.islice(serialized, RECORDS_PER_SHARD))
         if not shard:
@@ -289,19 +254,16 @@ def _write_shards(
                 writer.write(record)
 
 
-def _serialize(
-    image: Any,
-    name: str,
-    label: int | None,
-) -> bytes:
+def _serialize(name, row, labelled):
     import tensorflow as tf
 
+    image, label = row
+    encoded = tf.io.encode_jpeg(image, quality=95).numpy()
     example = tf.train.Example()
     features = example.features.feature
-    encoded = tf.io.encode_jpeg(image, quality=95).numpy()
     features["image"].bytes_list.value.append(encoded)
     features["id"].bytes_list.value.append(name.encode())
-    if label is not None:
+    if labelled:
         features["class"].int64_list.value.append(label)
     # Maps have no order of their own: without `deterministic` the bytes may differ.
     return example.SerializeToString(deterministic=True)

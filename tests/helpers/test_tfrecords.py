@@ -92,13 +92,13 @@ def all_bad_rows(root: Path, size: int = 32) -> dict[str, str]:
     content[-30] ^= 255
     flipped.write_bytes(bytes(content))
     write_shard(tree / "test", 1, size, [example(None, None, good)])
-    torn = "holds 3 records, then the file is cut off or damaged; its name says 4"
+    torn = "holds 3 whole records; its name says 4"
     return {
         f"train/02-{size}x{size}-5.tfrec, record 1 (id torn)": "no JPEG that can be decoded",
         f"train/02-{size}x{size}-5.tfrec, record 2 (id nameless)": "has no label",
         f"train/02-{size}x{size}-5.tfrec, record 3 (id seven)": "label 7; there are 3 classes",
         f"train/02-{size}x{size}-5.tfrec, record 4 (id missing)": "is no tf.train.Example",
-        f"train/03-{size}x{size}-5.tfrec": "holds 3 records; its name says 5",
+        f"train/03-{size}x{size}-5.tfrec": "holds 3 whole records; its name says 5",
         f"val/01-{size}x{size}-4.tfrec": torn,
         f"val/02-{size}x{size}-4.tfrec": torn,
         f"test/01-{size}x{size}-1.tfrec, record 0 (id missing)": "no id, which test needs",
@@ -132,7 +132,7 @@ def test_damage_that_hides_behind_the_right_count_is_found(tmp_path):
     write_shard(tmp_path / "tfrecords-jpeg-32x32/train", 5, 32, rows, promised=2)
     found = flowers(32, source=tmp_path, on_error="skip", verbose=False)
     assert list(found.skipped.values()) == [
-        "holds 3 records; its name says 2",
+        "holds 3 whole records; its name says 2",
         "holds no JPEG that can be decoded",
     ]
     assert found.counts["train"] == 14 == len(list(found.train))
@@ -157,7 +157,7 @@ def test_a_count_that_disagrees_is_named(tmp_path, promised):
     make_tree(tmp_path, classes=True)
     shard = tmp_path / "tfrecords-jpeg-32x32/train/00-32x32-6.tfrec"
     shard.rename(shard.with_name(f"00-32x32-{promised}.tfrec"))
-    with pytest.raises(ValueError, match=f"holds 6 records; its name says {promised}"):
+    with pytest.raises(ValueError, match=f"holds 6 whole records; its name says {promised}"):
         flowers(32, source=tmp_path)
 
 
@@ -214,13 +214,13 @@ def test_converted_records_are_the_folder_again(tmp_path, capsys, monkeypatch):
         assert np.abs(images.astype(int) - expected).max() <= 4
     with pytest.raises(ValueError, match="no labels"):
         found.labels("test")
-    data.convert(folder, tmp_path / "again", 32)
+    data.main(["convert", str(folder), str(tmp_path / "again"), "--image-size", "32"])
     for path in out.rglob("*.tfrec"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(out)).read_bytes()
 
 
 def records(count: int) -> list:
-    return [(np.full((8, 8, 3), row, np.uint8), str(row), 0) for row in range(count)]
+    return [(str(row), (np.full((8, 8, 3), row, np.uint8), 0)) for row in range(count)]
 
 
 def test_nothing_is_written_over(tmp_path):
@@ -253,4 +253,4 @@ def test_what_is_visible_while_writing_is_whole_or_not_there(tmp_path):
     assert json.loads((out / "classes.json").read_text()) == list(CLASSES)
     class_names, splits, problems = tfrecords.read_tree(out / "tfrecords-jpeg-8x8")
     assert (class_names, problems) == (list(CLASSES), {})
-    assert [splits[split].count for split in SPLITS] == [3, 3, 3]
+    assert [len(splits[split].ids) for split in SPLITS] == [3, 3, 3]
