@@ -15,12 +15,11 @@ import os
 import platform
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 PROFILES = ("quick", "full")
 _PACKAGE = Path(__file__).resolve().parent
@@ -47,7 +46,7 @@ class Course:
     seed: int
     deterministic: bool
 
-    def pick(self, *, quick: T, full: T) -> T:
+    def pick(self, *, quick: Any, full: Any) -> Any:
         """Return the value for the profile this notebook runs in."""
         return full if self.profile == "full" else quick
 
@@ -78,7 +77,9 @@ def start(seed: int = 0) -> Course:
     tf.get_logger().setLevel(logging.ERROR)  # importing TensorFlow had set it back
     chosen = profile()
     deterministic = chosen == "quick"
-    seed_everything(seed, deterministic=deterministic)
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     half = chosen == "full" and gpus_have_tensor_cores()
     precision = "mixed_float16" if half else "float32"
     keras.config.set_dtype_policy(precision)
@@ -99,14 +100,14 @@ def quiet_logs() -> None:
     ``COURSE_PROFILE=full`` only. On a CPU they are the faster ones, but they add up in another
     order, which changes the last digits from one machine to the next.
     """
-    full = _named_profile() == "full"
+    full = os.environ.get("COURSE_PROFILE") == "full"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if full else "0")
 
 
 @contextlib.contextmanager
-def _no_native_stderr() -> Iterator[None]:
+def _no_native_stderr():
     """Drop what C++ writes to stderr: while it starts, TensorFlow heeds no log level."""
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -126,7 +127,7 @@ def profile() -> str:
     ValueError
         For a ``COURSE_PROFILE`` that is neither.
     """
-    named = _named_profile()
+    named = os.environ.get("COURSE_PROFILE")
     if not named:
         accelerated = gpus() or any(device.platform != "cpu" for device in jax_devices())
         return "full" if accelerated else "quick"
@@ -137,39 +138,17 @@ def profile() -> str:
     return named
 
 
-def _named_profile() -> str:
-    return os.environ.get("COURSE_PROFILE", "").strip().lower()
-
-
-def seed_everything(seed: int, *, deterministic: bool = True) -> None:
-    """Seed Python, NumPy and TensorFlow.
-
-    Parameters
-    ----------
-    seed
-        In ``[0, 2**32)``; another one raises ``ValueError``.
-    deterministic
-        Demand deterministic kernels, too. That cannot be taken back in the same process.
-    """
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
 # Devices.
 
 
-def gpus() -> list[Any]:
+def gpus() -> list:
     """Return TensorFlow's list of visible GPUs (empty on a CPU machine)."""
     import tensorflow as tf
 
     return tf.config.get_visible_devices("GPU")
 
 
-def jax_devices() -> list[Any]:
+def jax_devices() -> list:
     """Return the devices that Keras computes on if its backend is JAX, else an empty list."""
     import keras
 
@@ -180,7 +159,7 @@ def jax_devices() -> list[Any]:
     return jax.devices()
 
 
-def _gpu_details() -> list[dict[str, Any]]:
+def _gpu_details():
     import tensorflow as tf
 
     return [tf.config.experimental.get_device_details(gpu) for gpu in gpus()]
@@ -189,37 +168,20 @@ def _gpu_details() -> list[dict[str, Any]]:
 def gpus_have_tensor_cores() -> bool:
     """Return whether there are GPUs and all run float16 on tensor cores (capability >= 7.0)."""
     capabilities = [gpu.get("compute_capability", (0, 0)) for gpu in _gpu_details()]
-    return bool(capabilities) and min(capabilities) >= (7, 0)
+    return min(capabilities, default=(0, 0)) >= (7, 0)
 
 
 def device_line() -> str:
-    """Return the devices in words.
-
-    Such as ``"2 CPU cores"``, ``"2 GPUs (Tesla T4)"`` or ``"8 TPU devices of JAX"``.
-    """
-    on_jax = jax_devices()
-    if on_jax:
-        platform_name = on_jax[0].platform.upper()
-        return f"{_counted(len(on_jax), f'{platform_name} device')} of JAX"
-    found = _gpu_details()
-    if not found:
-        return _counted(_cpu_cores(), "CPU core")
-    names = {gpu.get("device_name", "GPU") for gpu in found}
-    return f"{_counted(len(found), 'GPU')} ({', '.join(sorted(names))})"
+    """Return the devices: ``"2 x CPU core"``, ``"2 x Tesla T4"`` or ``"8 x JAX TPU"``."""
+    names = [f"JAX {device.platform.upper()}" for device in jax_devices()]
+    if not names:
+        names = [gpu.get("device_name", "GPU") for gpu in _gpu_details()]
+    if not names:
+        names = ["CPU core"] * os.cpu_count()
+    return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _cpu_cores() -> int:
-    """Return how many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # on Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def strategy(devices: list[str] | None = None) -> Any:
+def strategy(devices: list | None = None) -> Any:
     """Return the ``tf.distribute`` strategy for this machine. Explained in notebooks 10 and 11.
 
     Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits
@@ -238,20 +200,22 @@ def strategy(devices: list[str] | None = None) -> Any:
 
     if devices is None:
         if cluster_size() > 1:
-            return _several(None)
+            return _several()
         devices = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
         if jax_devices():  # Keras does not compute on TensorFlow's devices
             devices = []
-    return _several(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
+    if len(devices) > 1:
+        return _several(*devices)
+    return tf.distribute.get_strategy()
 
 
 @functools.cache  # a second strategy on the same devices fails in its first all-reduce
-def _several(devices: tuple[str, ...] | None) -> Any:
+def _several(*devices):
     import tensorflow as tf
 
-    if devices is None:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.MirroredStrategy(devices)
+    if devices:
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def cluster_size() -> int:
@@ -270,8 +234,8 @@ def cluster_size() -> int:
             return 1
         task = config["task"]
         cluster[task["type"]][int(task["index"])]  # this process's own address
-        return sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
+    except Exception as error:
         raise ValueError(
             f"TF_CONFIG is {given!r}; it takes JSON such as "
             '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, '
@@ -329,7 +293,7 @@ def output_folder(name: str = "") -> Path:
     notebooks = _PACKAGE.parent / "notebooks"
     if os.environ.get("COURSE_OUTPUT"):
         root = Path(os.environ["COURSE_OUTPUT"])
-    elif on_kaggle():
+    elif "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
         root = Path.cwd()
     elif notebooks.is_dir():
         root = _writable(notebooks / "outputs")
@@ -340,7 +304,7 @@ def output_folder(name: str = "") -> Path:
     return folder.resolve()
 
 
-def _writable(folder: Path) -> Path:
+def _writable(folder):
     """Return a folder, made if need be, or one of this user where it cannot be written to."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -366,11 +330,6 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def on_kaggle() -> bool:
-    """Return whether this is a Kaggle notebook."""
-    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
 
 
 def kaggle_input(name: str) -> list[Path]:

@@ -138,11 +138,11 @@ def found(folder) -> dict:
 
 
 def test_the_recipe_runs_on_two_devices_in_bfloat16(found, folder):
-    assert found["ready"] == "2 CPU devices of JAX"
+    assert found["ready"] == "2 x JAX CPU"
     assert found["policy"] == "mixed_bfloat16"
     assert found["weights"] == "float32"
     printed = (folder / "printed.txt").read_text()
-    assert "| 2 CPU devices of JAX | quick profile" in printed
+    assert "| 2 x JAX CPU | quick profile" in printed
     assert "truncated to dtype" not in printed, "JAX has no int64; nothing should ask for it"
 
 
@@ -213,7 +213,7 @@ def test_notebook_10_runs_on_jax_as_it_is(tmp_path):
         COURSE_DATA="bundled",
         COURSE_OUTPUT=str(tmp_path),
     )
-    assert "1 CPU device of JAX | quick profile" in printed
+    assert "1 x JAX CPU | quick profile" in printed
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["macro_f1"] > results["from_scratch_macro_f1"] + 0.1
     assert len((tmp_path / "submission.csv").read_text().splitlines()) == 1 + 100
