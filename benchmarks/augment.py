@@ -21,15 +21,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers.augment import keras_stack, random_affine, sample_affines, warp
+from helpers.augment import RandomAffine, warp
 
 SEED = tf.constant([7, 11])
+AUGMENTATION = RandomAffine(rotation=0.1, zoom=0.1)
 
 
 def own_transform(images):
     """The same random maps through TensorFlow's own operation."""
     count, height, width, _ = images.shape
-    maps = sample_affines(images, SEED)
+    maps = AUGMENTATION.sample(images, SEED)
     rows = tf.reshape(maps, [count, 6])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -46,10 +47,16 @@ def layer_in_training(layer):
 
 
 def compare(images, repeats):
-    stack = keras_stack()
+    stack = keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomRotation(0.1),
+            keras.layers.RandomZoom(0.1),
+        ]
+    )
     functions = {
         "copy": lambda images: tf.raw_ops.DeepCopy(x=images),
-        "one affine": lambda images: random_affine(images, SEED),
+        "one affine": lambda images: AUGMENTATION.change(images, SEED),
         "three Keras layers": layer_in_training(stack),
         "TensorFlow's transform": own_transform,
     }
@@ -81,7 +88,7 @@ def main():
             claims.append(claim(text, ratio, at_least=8))
 
     images = tf.cast(images, "float32")
-    ours = warp(images, sample_affines(images, SEED))
+    ours = warp(images, AUGMENTATION.sample(images, SEED))
     error = float(tf.reduce_max(tf.abs(ours - own_transform(images))))
     text = "worst difference from TensorFlow's transform, of noise in 0 ... 255"
     print(f"\n{text}: {error:.1e}")

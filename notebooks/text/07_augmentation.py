@@ -410,9 +410,7 @@ print(np.round(at_once[0].numpy(), 3))
 # %%
 turns = {
     "three layers": tf.function(lambda batch: front(batch, training=True)),
-    "one look-up": tf.function(
-        lambda batch: augment.random_affine(batch, (1, 2), rotation=0.1, zoom=0.2)
-    ),
+    "one look-up": tf.function(step),
 }
 seconds = {name: [] for name in turns}
 for way in turns.values():
@@ -598,7 +596,16 @@ runs = {}
 
 def run(seed, augmentation, dropout):
     """Train the small CNN, keep what there is to know of it, and return its accuracy on new pictures."""
-    layers = augment.keras_stack(rotation=0.1, zoom=0.2, seed=seed) if augmentation else None
+    layers = None
+    if augmentation:
+        layers = keras.Sequential(
+            [
+                keras.layers.RandomFlip("horizontal", seed=seed),
+                keras.layers.RandomRotation(0.1, seed=seed + 1),
+                keras.layers.RandomZoom(0.2, seed=seed + 2),
+            ],
+            name="augmentation",
+        )
     network = models.small_cnn(num_classes, SMALL, augmentation=layers, dropout=dropout)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(RATE), loss, metrics=["accuracy"])
