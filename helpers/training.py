@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,8 +31,7 @@ def macro_f1(labels: Sequence[int], predictions: Sequence[int]) -> float:
     """
     from sklearn.metrics import f1_score
 
-    score = f1_score(labels, predictions, average="macro")
-    return float(score)
+    return float(f1_score(labels, predictions, average="macro"))
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,6 @@ class Evaluation:
     probabilities: np.ndarray
 
     @property
-    def num_classes(self) -> int:
-        """The number of classes, k."""
-        return self.probabilities.shape[1]
-
-    @property
     def predictions(self) -> np.ndarray:
         """The most probable class of each image, int64, shape (n,)."""
         return self.probabilities.argmax(axis=1)
@@ -63,8 +57,7 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """The proportion of images predicted right, in [0, 1]."""
-        right = self.predictions == self.labels
-        return float(right.mean())
+        return float(np.mean(self.predictions == self.labels))
 
     @property
     def macro_f1(self) -> float:
@@ -76,13 +69,9 @@ class Evaluation:
         """Each class's F1, float, shape (k,); NaN without images and predictions."""
         from sklearn.metrics import f1_score
 
-        classes = range(self.num_classes)
+        classes = range(self.probabilities.shape[1])
         return f1_score(
-            self.labels,
-            self.predictions,
-            labels=classes,
-            average=None,
-            zero_division=np.nan,
+            self.labels, self.predictions, labels=classes, average=None, zero_division=np.nan
         )
 
     @property
@@ -90,7 +79,7 @@ class Evaluation:
         """Counts, int, shape (k, k); rows are true classes, columns predicted ones."""
         from sklearn.metrics import confusion_matrix
 
-        classes = range(self.num_classes)
+        classes = range(self.probabilities.shape[1])
         return confusion_matrix(self.labels, self.predictions, labels=classes)
 
     @property
@@ -98,13 +87,11 @@ class Evaluation:
         """Positions of the wrong predictions in the dataset, the most confident first."""
         wrong = np.flatnonzero(self.predictions != self.labels)
         confidence = self.probabilities[wrong].max(axis=1)
-        order = np.argsort(-confidence, kind="stable")
-        return wrong[order]
+        return wrong[np.argsort(-confidence, kind="stable")]
 
     def __str__(self) -> str:
-        images = len(self.labels)
         scores = f"macro F1 {self.macro_f1:.3f}, accuracy {self.accuracy:.3f}"
-        return f"{scores} on {images} images"
+        return f"{scores} on {len(self.labels)} images"
 
 
 def evaluate(
@@ -128,8 +115,7 @@ def evaluate(
     num_classes = probabilities.shape[1]
     if labels.ndim == 2:
         labels = labels.argmax(axis=1)
-    is_integer = labels.dtype.kind in "iu"
-    if not is_integer or max(labels) >= num_classes:
+    if labels.dtype.kind not in "iu" or max(labels) >= num_classes:
         raise ValueError(
             f"The labels are {labels.dtype}, {labels[:5]} ...; evaluate takes one-hot rows or "
             f"integers from 0 to {num_classes - 1}. For images without labels use predict."
@@ -167,39 +153,27 @@ def predict(
     ValueError
         For a dataset that is empty or endless.
     """
+    import keras
     import tensorflow as tf
 
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset never ends; evaluate it without repeat().")
     outputs = []
-    mirrored = []
     labels = []
     for images, label in dataset:
         images = images.numpy()  # Keras on JAX takes no TensorFlow tensor here
-        batch = model.predict_on_batch(images)
-        outputs.append(batch)
+        looks = [images]
         if mirror:
-            batch = model.predict_on_batch(images[:, :, ::-1])
-            mirrored.append(batch)
+            looks.append(images[:, :, ::-1])
+        outputs.append([model.predict_on_batch(look) for look in looks])
         labels.append(label.numpy())
     if not labels:
         raise ValueError("The dataset is empty: there is nothing to predict.")
-    probabilities = _as_probabilities(outputs)
-    if mirror:
-        other = _as_probabilities(mirrored)
-        probabilities = (probabilities + other) / 2
-    return probabilities, np.concatenate(labels)
-
-
-def _as_probabilities(batches: list[np.ndarray]) -> np.ndarray:
-    import keras
-
-    outputs = np.concatenate(batches).astype("float32")
-    sums = outputs.sum(axis=1)
-    sum_to_one = np.allclose(sums, 1, atol=1e-3)
-    if outputs.min() < 0 or not sum_to_one:
-        outputs = keras.ops.softmax(outputs)
-    return keras.ops.convert_to_numpy(outputs)
+    looks = np.concatenate(outputs, axis=1, dtype="float32")
+    sum_to_one = np.allclose(looks.sum(axis=2), 1, atol=1e-3)
+    if looks.min() < 0 or not sum_to_one:
+        looks = keras.ops.convert_to_numpy(keras.ops.softmax(looks))
+    return looks.mean(axis=0), np.concatenate(labels)
 
 
 @dataclass(frozen=True)
@@ -231,21 +205,18 @@ class Ablation:
             line = name.ljust(width) + _mean_and_spread(scores)
             if name != "base":
                 better = sum(change > 0)
-                line += _mean_and_spread(change, sign="+")
-                line += f"   {better} of {len(change)}"
+                line += _mean_and_spread(change, sign="+") + f"   {better} of {len(change)}"
             lines.append(line)
         return "\n".join(lines)
 
 
-def _mean_and_spread(values: np.ndarray, sign: str = "") -> str:
-    mean = values.mean()
-    spread = values.std(ddof=1)
-    return f"   {mean:{sign}.3f}   {spread:.3f}"
+def _mean_and_spread(values, sign=""):
+    return f"   {values.mean():{sign}.3f}   {values.std(ddof=1):.3f}"
 
 
 def ablation(
     run: Callable[..., float],
-    base: dict[str, Any],
+    base: dict,
     changes: dict[str, dict],
     seeds: Sequence[int],
 ) -> Ablation:
@@ -278,28 +249,26 @@ def ablation(
 
     variants = {"base": base}
     for name, change in changes.items():
-        known = set(change) <= set(base)
-        if len(change) != 1 or not known:
+        if len(change) != 1 or not base.keys() >= change.keys():
             raise ValueError(
                 f"variant {name!r} is {change!r}; change one setting of the base, {base!r}."
             )
         variants[name] = base | change
-    names = tuple(variants)
     scores = []
-    runs = list(itertools.product(names, seeds))
-    for name, seed in tqdm(runs, desc="ablation", unit="run"):
+    runs = list(itertools.product(variants.values(), seeds))
+    for settings, seed in tqdm(runs, desc="ablation", unit="run"):
         keras.utils.set_random_seed(seed)
-        score = run(seed=seed, **variants[name])
+        score = run(seed=seed, **settings)
         scores.append(score)
-    table = np.reshape(scores, (len(names), -1))
-    return Ablation(names, table)
+    table = np.reshape(scores, (len(variants), -1))
+    return Ablation(tuple(variants), table)
 
 
 def write_results(
-    file: str | Path,
+    file: Path,
     evaluation: Evaluation,
     class_names: Sequence[str],
-    **about: Any,
+    **about: str | float | None,
 ) -> Path:
     """Write macro F1, accuracy and each class's F1 as JSON, with what the run was about.
 
@@ -338,7 +307,6 @@ def write_results(
         "per_class_f1": per_class,
         **about,
     }
-    file = Path(file)
     text = json.dumps(results, indent=2, allow_nan=False)
     file.write_text(text + "\n", encoding="utf-8")
     return file
