@@ -6,7 +6,6 @@ import functools
 import math
 import socket
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -247,8 +246,7 @@ def unfreeze(model: keras.Model, last: float = 1.0) -> int:
     for position, layer in enumerate(base.layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = position >= first and not is_norm
-    sizes = [math.prod(weight.shape) for weight in base.trainable_weights]
-    return sum(sizes)
+    return sum(math.prod(weight.shape) for weight in base.trainable_weights)
 
 
 def small_backbone(
@@ -275,22 +273,11 @@ def small_backbone(
         Maps float or uint8 images of shape (batch, height, width, 3) to float features of shape
         (batch, height / 16, width / 16, 192), both sizes rounded up. About 85,000 parameters.
 
-    Raises
-    ------
-    ValueError
-        If `input_shape` is not (height, width, 3).
-
     References
     ----------
     Howard et al. 2017, "MobileNets", arXiv:1704.04861, table 1 (narrower and shallower here).
     """
     from keras import Input, Model, layers
-
-    if input_shape[2:] != (3,):
-        raise ValueError(
-            f"small_backbone got input_shape={input_shape!r}; it takes (height, width, 3), "
-            "height and width None for any size. Convert the images to RGB first."
-        )
 
     def normalised(x, convolution):
         x = convolution(x)
@@ -313,7 +300,7 @@ def small_backbone(
     return _load(Model(inputs, x, name="small_backbone"), weights)
 
 
-def _logits(x, num_classes: int):
+def _logits(x, num_classes):
     """Add the last layer, in float32 under any precision: float16 loses small differences."""
     from keras import layers
 
@@ -321,7 +308,7 @@ def _logits(x, num_classes: int):
     return layers.Dense(num_classes, dtype="float32", name="logits")(x)
 
 
-def _preprocess(x, backbone: str):
+def _preprocess(x, backbone):
     """Turn RGB in 0..255 into what a backbone was trained on, with layers that save."""
     from keras import layers, ops
 
@@ -340,9 +327,7 @@ def _preprocess(x, backbone: str):
     return normalise(x)
 
 
-def _build_backbone(
-    backbone: str, shape: tuple, weights: str | Path | None, alpha: float
-) -> keras.Model:
+def _build_backbone(backbone, shape, weights, alpha):
     import keras
 
     names = ["bundled", *BACKBONES]
@@ -366,7 +351,7 @@ def _build_backbone(
     return _load(build(weights=None), weights)
 
 
-def _load(base: keras.Model, file: str | Path | None) -> keras.Model:
+def _load(base, file):
     """Give the backbone the weights of a file; None leaves it as it is."""
     if file is None:
         return base
@@ -381,8 +366,8 @@ def _load(base: keras.Model, file: str | Path | None) -> keras.Model:
     return base
 
 
-def _file_at_hand(name: str) -> Path | None:
-    """Return a file of Keras' cache or of a data set attached on Kaggle.
+def _file_at_hand(name):
+    """Return a file of Keras' cache or of a data set attached on Kaggle, or None.
 
     Keras would find its cache by itself, but neither a read-only one nor one that was named
     after Keras was imported.
@@ -394,7 +379,7 @@ def _file_at_hand(name: str) -> Path | None:
     return None
 
 
-def _download(build: Callable, name: str) -> keras.Model:
+def _download(build, name):
     """Let Keras download the ImageNet weights, or say what else can be done."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SERVER_PATIENCE)
