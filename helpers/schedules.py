@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -71,19 +70,15 @@ class WarmupCosine(Schedule):
             decay_steps=check_count("decay_steps", decay_steps, 1),
         )
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step):
         step = ops.cast(step, "float32")
-        passed = step - self.warmup_steps
-        passed = ops.clip(passed, 0.0, self.decay_steps)
+        passed = ops.clip(step - self.warmup_steps, 0.0, self.decay_steps)
         angle = math.pi * passed / self.decay_steps
-        decay = 0.5 * (1 + ops.cos(angle))
-        rate = self.max_lr * decay
+        rate = self.max_lr * 0.5 * (1 + ops.cos(angle))
         if self.warmup_steps == 0:
             return rate
         # The decay is 1 during the warm-up, and the ramp is 1 afterwards.
-        risen = step / self.warmup_steps
-        ramp = ops.minimum(risen, 1.0)
-        return ramp * rate
+        return rate * ops.minimum(step / self.warmup_steps, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="helpers")
@@ -138,19 +133,16 @@ class RampSustainDecay(Schedule):
         if min_lr > max_lr:
             raise ValueError(f"min_lr must be at most max_lr; {min_lr} is above {max_lr}")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step):
         step = ops.cast(step, "float32")
         plateau_end = self.rampup_steps + self.sustain_steps
         passed = ops.maximum(step - plateau_end, 0.0)
-        decays = passed / self.decay_steps
-        left = ops.power(self.decay_rate, decays)
-        height = self.max_lr - self.min_lr
-        decay = self.min_lr + height * left
+        left = ops.power(self.decay_rate, passed / self.decay_steps)
+        decay = self.min_lr + (self.max_lr - self.min_lr) * left
         if self.rampup_steps == 0:
             return decay
         risen = step / self.rampup_steps
-        climb = self.max_lr - self.start_lr
-        ramp = self.start_lr + climb * risen
+        ramp = self.start_lr + (self.max_lr - self.start_lr) * risen
         return ops.where(risen < 1, ramp, decay)
 
 
@@ -162,7 +154,7 @@ def per_epoch(schedule: Callable) -> Callable:
     ignores it. Explained in notebook 09.
     """
 
-    def rate(epoch: int, current_lr: Any = None) -> float:
+    def rate(epoch: int, current_lr: float | None = None) -> float:
         return float(schedule(epoch))
 
     return rate
@@ -190,9 +182,7 @@ def sample(schedule: Callable, steps: int | Sequence[int]) -> np.ndarray:
     steps = np.asarray(steps)
     if isinstance(schedule, Schedule):
         return ops.convert_to_numpy(schedule(steps))
-    rates = []
-    for step in steps:
-        rates.append(float(schedule(step)))
+    rates = [float(schedule(step)) for step in steps]
     return np.array(rates, "float32")
 
 
@@ -210,12 +200,12 @@ class RecordLearningRate(keras.callbacks.Callback):
         the latest `fit`.
     """
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs=None):
         """Start anew."""
         self.steps = []
         self.rates = []
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch, logs=None):
         """Record the step to come."""
         optimizer = self.model.optimizer
         # A variable that is mirrored on several devices becomes a number only through NumPy.
