@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def check_number(
     name: str,
-    value: Any,
+    value,
     minimum: float,
     maximum: float = math.inf,
     *,
@@ -41,7 +41,7 @@ def check_number(
     return number
 
 
-def check_count(name: str, value: Any, minimum: int) -> int:
+def check_count(name: str, value, minimum: int) -> int:
     """Return `value` as an int if it is a whole number, at least `minimum`.
 
     The errors are those of `check_number`, and a TypeError for a fraction.
@@ -52,7 +52,7 @@ def check_count(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
-def check_images(images: Any) -> tf.Tensor:
+def check_images(images) -> tf.Tensor:
     """Return a batch of images [batch, height, width, channels] as a tensor.
 
     Raises
@@ -78,7 +78,7 @@ def check_images(images: Any) -> tf.Tensor:
     return tf.ensure_shape(images, [None] * 4)
 
 
-def check_labels(labels: Any) -> tf.Tensor:
+def check_labels(labels) -> tf.Tensor:
     """Return labels [batch, classes], one-hot or soft, as a tensor.
 
     Raises
@@ -103,7 +103,7 @@ def check_labels(labels: Any) -> tf.Tensor:
     return labels
 
 
-def check_batch(images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def check_batch(images, labels) -> tuple[tf.Tensor, tf.Tensor]:
     """Return images and labels of one batch as tensors.
 
     The errors are those of `check_images` and `check_labels`, and a ValueError if the two are

@@ -24,15 +24,10 @@ def compiled(function: Callable) -> Callable:
     """Compile a function of tensors with XLA, or leave it as it is where XLA is missing."""
 
     @functools.cache
-    def compile_once() -> Callable:
+    def compile_once():
         import tensorflow as tf
 
-        return tf.function(
-            function,
-            jit_compile=True,
-            reduce_retracing=True,
-            autograph=False,
-        )
+        return tf.function(function, jit_compile=True, reduce_retracing=True, autograph=False)
 
     def call(*tensors):
         if xla_works():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def uniform(seed: Any, shape: Any) -> tf.Tensor:
+def uniform(seed, shape) -> tf.Tensor:
     """Draw float64 numbers uniformly from (0, 1): the middles of 2**32 equal cells.
 
     The generator, Philox, is named here and not left to the device, and its bits become
@@ -68,7 +68,7 @@ class SeededMap:
         self.seed = int(seed)
         self._generator = tf.random.Generator.from_seed(self.seed, alg="philox")
 
-    def __call__(self, *batch: tf.Tensor) -> Any:
+    def __call__(self, *batch):
         import tensorflow as tf
 
         seed = self._generator.uniform_full_int([2], tf.int32)
@@ -85,10 +85,9 @@ class SeededMap:
         numbers = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True)
         seeds = numbers.batch(2, drop_remainder=True)
 
-        def step(batch, seed):
-            if isinstance(batch, tuple):
-                return self.transform(seed, *batch)
-            return self.transform(seed, batch)
+        def step(seed, batch):
+            parts = batch if isinstance(batch, tuple) else (batch,)
+            return self.transform(seed, *parts)
 
-        pairs = tf.data.Dataset.zip((dataset, seeds))
+        pairs = tf.data.Dataset.zip((seeds, dataset))
         return pairs.map(step, num_parallel_calls=num_parallel_calls)
