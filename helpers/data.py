@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
 import os
 import subprocess
 import sys
@@ -48,7 +47,7 @@ DRAWN = "see data/README.md"
 PHOTOS = "CC BY 2.0, photographers in LICENSE.txt"
 CLOTHES = "MIT, Zalando Research"
 BEST = "the 104 classes of the Kaggle competition."
-# For each source: name, licence, and what a better source would bring.
+# For each source: name, licence and advice, see ImageData.
 FLOWER_SOURCES = {
     "kaggle": ("Kaggle flowers", "rules of the Kaggle competition tpu-getting-started", ""),
     "folder": ("Your images", "yours to know", ""),
@@ -79,23 +78,23 @@ class ImageData:
     Attributes
     ----------
     name : what the data set is called.
+    licence : who allows what with the images.
+    advice : what a better place would bring, and how to get there; empty if there is none.
     class_names : a label is an index into them.
     image_size : height and width of the images handed out.
     source : ``"kaggle"``, ``"folder"``, ``"tfrecords"``, ``"cache"``, ``"download"`` or
         ``"bundled"``.
     location : the folder the images are read from.
-    licence : who allows what with the images.
-    advice : what a better place would bring, and how to get there; empty if there is none.
     skipped : what was left out under ``on_error="skip"``, as name -> reason.
     """
 
     name: str
+    licence: str
+    advice: str
     class_names: tuple[str, ...]
     image_size: int
     source: str
     location: Path
-    licence: str
-    advice: str
     skipped: dict[str, str]
     _splits: dict[str, Split] = field(repr=False)
 
@@ -148,9 +147,8 @@ class ImageData:
         The images are uint8 [N, H, W, 3], or [N, 28, 28] for fashion. One of 192 x 192 pixels
         takes 110 kB.
         """
-        dataset = self._images(split).batch(self.counts[split])
-        pixels, targets = dataset.get_single_element()
-        return pixels.numpy(), targets.numpy()
+        whole = self._images(split).batch(self.counts[split])
+        return next(whole.as_numpy_iterator())
 
     def batches(
         self,
@@ -322,15 +320,12 @@ def flowers(
         raise ValueError(f"{location} has no training image that can be used.")
     if place == "course_data":
         place = "tfrecords" if tree else "folder"
-    name, licence, advice = FLOWER_SOURCES[place]
     data = ImageData(
-        name=name,
+        *FLOWER_SOURCES[place],
         class_names=tuple(class_names),
         image_size=image_size,
         source=place,
         location=location,
-        licence=licence,
-        advice=advice,
         skipped=problems,
         _splits=splits,
     )
@@ -374,15 +369,12 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
     val, train = np.split(order, [len(order) // 10])
     train.sort()
     val.sort()
-    name, licence, advice = FASHION_SOURCES[place]
     data = ImageData(
-        name=name,
+        *FASHION_SOURCES[place],
         class_names=FASHION_CLASSES,
         image_size=28,
         source=place,
         location=location,
-        licence=licence,
-        advice=advice,
         skipped={},
         _splits={
             "train": _split_in_memory(pixels[train], labels[train]),
@@ -396,17 +388,14 @@ def fashion(*, source: str | None = None, verbose: bool = True) -> ImageData:
 
 
 def _split_in_memory(pixels, labels):
-    return Split(
-        ids=list(map(str, range(len(labels)))),
-        labels=labels,
-        rows=partial(images.rows_in_memory, pixels, labels),
-        load=lambda size, image, label: (image, label),
-    )
+    ids = [str(number) for number in range(len(labels))]
+    return images.in_memory(ids, labels, pixels, lambda size, image, label: (image, label))
 
 
 def _cached_fashion():
     folder = runtime.keras_home() / "datasets" / "fashion-mnist"
-    return folder if len(list(folder.glob("*-ubyte.gz"))) == 4 else None
+    fetched_last = folder / "t10k-images-idx3-ubyte.gz"
+    return folder if fetched_last.is_file() else None
 
 
 def _download_fashion():
@@ -523,7 +512,7 @@ def draw_bundled(name: str) -> Path:
         If the script is not there, or fails.
     """
     script = runtime.course_path("data", f"make_{name}.py")
-    version = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+    version = zlib.crc32(script.read_bytes())
     folder = runtime.cache_folder() / f"{name}-{version}"
     if folder.is_dir():
         return folder
@@ -549,19 +538,11 @@ def draw_bundled(name: str) -> Path:
 # ----------------------------------------------------------------------------------- converting
 
 
-def convert(folder: Path, out: Path, image_size: int) -> None:
-    """Write a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`."""
-    data = flowers(image_size, source=folder)
-    splits = {}
-    for name in SPLITS:
-        dataset = getattr(data, name)
-        splits[name] = zip(data.ids(name), dataset.as_numpy_iterator())
-    tfrecords.write_tree(out, image_size, data.class_names, splits)
-    print(f"Written to {out}")
+def main(arguments: list | None = None) -> None:
+    """Run ``python -m helpers.data convert FOLDER OUT``.
 
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run ``python -m helpers.data convert FOLDER OUT``."""
+    It writes a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`.
+    """
     parser = argparse.ArgumentParser(prog="python -m helpers.data")
     parser.add_argument("command", choices=["convert"], help="write TFRecords")
     parser.add_argument("folder", type=Path, help="one sub-folder of images per class")
@@ -569,7 +550,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int, default=224, help="height and width (224)")
     given = parser.parse_args(arguments)
     runtime.quiet_logs()
-    convert(given.folder, given.out, given.image_size)
+    data = flowers(given.image_size, source=given.folder)
+    splits = {}
+    for name in SPLITS:
+        dataset = getattr(data, name)
+        splits[name] = zip(data.ids(name), dataset.as_numpy_iterator())
+    tfrecords.write_tree(given.out, given.image_size, data.class_names, splits)
+    print(f"Written to {given.out}")
 
 
 if __name__ == "__main__":

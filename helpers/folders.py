@@ -23,9 +23,12 @@ def class_folders(folder: Path) -> list:
 
     None, if there are fewer than two or not one image in them.
     """
+    if not any(map(_is_image, folder.glob("*/*"))):
+        return []
     classes = [path for path in _visible(folder) if path.is_dir()]
-    holds_images = any(map(_is_image, folder.glob("*/*")))
-    return classes if len(classes) > 1 and holds_images else []
+    if len(classes) < 2:
+        return []
+    return classes
 
 
 def read_folder(folder: Path, seed: int) -> tuple:
@@ -71,14 +74,15 @@ def _visible(folder):
 
 
 def _is_image(path):
-    return path.suffix.lower() in images.IMAGE_SUFFIXES and path.is_file()
+    suffix = path.suffix.lower()
+    return suffix in images.IMAGE_SUFFIXES and path.is_file()
 
 
 def _sound_images(folder, problems):
     """Return the ids of images that can be decoded, and add the other files to `problems`."""
     paths = _visible(folder)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_problem, paths))
+        found = pool.map(_problem, paths)
     sound = []
     for path, problem in zip(paths, found):
         name = f"{folder.name}/{path.name}"
@@ -91,36 +95,37 @@ def _sound_images(folder, problems):
 
 def _problem(path):
     if not _is_image(path):
-        return f"is not an image ({', '.join(images.IMAGE_SUFFIXES)})"
+        return "is not an image (.jpg, .jpeg, .png)"
     if not images.is_sound(path.read_bytes()):
         return "cannot be decoded as JPEG or PNG"
     return ""
 
 
 def _hash(name, seed):
-    return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
+    seeded = f"{seed}/{name}"
+    return hashlib.sha256(seeded.encode()).hexdigest()
 
 
 def _share(share, count):
     if count < 3:
         return 0
-    return max(round(share * count), 1)
+    rounded = round(share * count)
+    return max(rounded, 1)
 
 
 def _split(folder, ranked, target):
     ranked = sorted(ranked)  # By hash, so that classes are mixed even without shuffling.
     ids = [name for _, _, name in ranked]
     labels = np.array([label for _, label, _ in ranked], np.int64)
-    return images.Split(
-        ids=ids,
-        labels=labels,
-        rows=functools.partial(images.rows_in_memory, np.array(ids, str), labels),
-        load=functools.partial(_load, str(folder), target),
-    )
+    load = functools.partial(_load, f"{folder}/", target)
+    return images.in_memory(ids, labels, np.array(ids, str), load)
 
 
 def _load(folder, target, size, name, label):
     import tensorflow as tf
 
-    encoded = tf.io.read_file(tf.strings.join([folder, name], "/"))
-    return images.decode_square(encoded, size), label if target == "label" else name
+    encoded = tf.io.read_file(folder + name)
+    image = images.decode_square(encoded, size)
+    if target == "id":
+        return image, name
+    return image, label

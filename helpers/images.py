@@ -38,14 +38,17 @@ class Split:
     load: Callable
 
 
-def rows_in_memory(values, targets, shuffle, seed):
-    """Return a dataset of (value, target) from arrays small enough to be mixed fully."""
+def in_memory(ids, labels, values, load) -> Split:
+    """Return a split with rows of (value, label), few enough to be shuffled fully."""
     import tensorflow as tf
 
-    rows = tf.data.Dataset.from_tensor_slices((values, targets))
-    if shuffle:
-        rows = rows.shuffle(len(values), seed)
-    return rows
+    def rows(shuffle, seed):
+        dataset = tf.data.Dataset.from_tensor_slices((values, labels))
+        if shuffle:
+            dataset = dataset.shuffle(len(ids), seed)
+        return dataset
+
+    return Split(ids, labels, rows, load)
 
 
 def is_sound(encoded: bytes) -> bool:
@@ -64,13 +67,22 @@ def decode_square(encoded: Any, size: int) -> Any:
     import tensorflow as tf
 
     def jpeg_scale():
-        side = tf.reduce_min(tf.io.extract_jpeg_shape(encoded)[:2])
-        return tf.math.count_nonzero(side // size >= SCALES[1:], dtype=tf.int32)
+        shape = tf.io.extract_jpeg_shape(encoded)
+        side = tf.reduce_min(shape[:2])
+        factor = side // size
+        large_enough = factor >= SCALES[1:]
+        return tf.math.count_nonzero(large_enough, dtype=tf.int32)
 
-    scale = tf.cond(tf.io.is_jpeg(encoded), jpeg_scale, lambda: tf.constant(0))
+    def first_scale():
+        return tf.constant(0)
+
     decode = functools.partial(tf.io.decode_jpeg, encoded, channels=3)
-    image = tf.switch_case(scale, [functools.partial(decode, ratio=ratio) for ratio in SCALES])
-    side = tf.reduce_min(tf.shape(image)[:2])
+    branches = [functools.partial(decode, ratio=ratio) for ratio in SCALES]
+    scale = tf.cond(tf.io.is_jpeg(encoded), jpeg_scale, first_scale)
+    image = tf.switch_case(scale, branches)
+    height_and_width = tf.shape(image)[:2]
+    side = tf.reduce_min(height_and_width)
     square = tf.image.resize_with_crop_or_pad(image, side, side)
     resized = tf.image.resize(square, [size, size])
-    return tf.cast(resized + 0.5, tf.uint8)  # Cast cuts off, so this rounds.
+    rounded = resized + 0.5  # The cast cuts off.
+    return tf.cast(rounded, tf.uint8)

@@ -3,7 +3,7 @@
 A tree is a folder ``tfrecords-jpeg-192x192`` with ``train``, ``val`` and maybe ``test``. In
 each lie shards, named ``NN-192x192-COUNT.tfrec``. A record holds ``image`` (the bytes of a
 JPEG), ``id`` (bytes) and, outside test, ``class`` (int64). The names of the classes may lie in
-a ``classes.json`` in or beside the tree. Notebook 10 explains the layout.
+a ``classes.json`` beside the tree. Notebook 10 explains the layout.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ def find_tree(folder: Path, size: int) -> Path | None:
         for shard in tree.glob("train/*.tfrec"):
             stored, _ = _size_and_count(shard)
             found[stored] = tree
-    large = [stored for stored in found if stored >= size]
-    nearest = min(large, default=max(found, default=0))
+    largest = max(found, default=0)
+    nearest = min(
+        (stored for stored in found if stored >= size),
+        default=largest,
+    )
     return found.get(nearest)
 
 
@@ -62,34 +65,34 @@ def read_tree(tree: Path) -> tuple:
         For shards that are not there or not named as they should, or a ``classes.json`` that
         is no list of names.
     """
-    listings = [tree / "classes.json", tree.parent / "classes.json", COMPETITION]
-    listing = next(filter(Path.is_file, listings))
+    listing = tree.parent / "classes.json"
+    if not listing.is_file():
+        listing = COMPETITION
     class_names = _read_class_list(listing)
     problems = {}
     splits = {}
     for name in images.SPLITS:
         splits[name] = _read_split(tree / name, len(class_names), problems)
-    highest = max(splits["train"].labels.max(initial=0), splits["val"].labels.max(initial=0))
+    labels = [*splits["train"].labels, *splits["val"].labels]
+    highest = max(labels, default=0)
     if listing == COMPETITION and highest < len(class_names) - 1:
         class_names = [f"class {label}" for label in range(highest + 1)]
     return class_names, splits, problems
 
 
 def _read_class_list(path):
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        names = None
-    if not names or not isinstance(names, list) or len(names) > len(set(map(str, names))):
-        raise ValueError(f"{path} takes a JSON list of different class names, label 0 first.")
-    return names
+    with contextlib.suppress(ValueError):  # no JSON, or not in UTF-8
+        names = json.loads(path.read_bytes())
+        if isinstance(names, list) and 0 < len(names) == len(set(map(str, names))):
+            return names
+    raise ValueError(f"{path} takes a JSON list of different class names, label 0 first.")
 
 
 def _read_split(folder, num_classes, problems):
     """Read all records once. Keep the sound ones, and add what is wrong to `problems`."""
     shards = sorted(folder.glob("*.tfrec"))
     target = "id" if folder.name == "test" else "class"
-    if target == "class" and not shards:
+    if not shards and target == "class":
         raise ValueError(f"{folder} has no .tfrec file; train and val take at least one each.")
     check = functools.partial(_check_record, target, num_classes)
     ids = []
@@ -97,23 +100,26 @@ def _read_split(folder, num_classes, problems):
     sound = []
     for shard in shards:
         where = f"{folder.name}/{shard.name}"
-        records = _whole_records(shard)
         _, promised = _size_and_count(shard)
-        if len(records) != promised:
-            problems[where] = f"holds {len(records)} whole records; its name says {promised}"
+        records = _whole_records(shard)
+        held = len(records)
+        if held != promised:
+            problems[where] = f"holds {held} whole records; its name says {promised}"
         with ThreadPoolExecutor() as pool:
-            checked = list(pool.map(check, records))
+            checked = pool.map(check, records)
+        sound_here = []
         for number, (name, label, problem) in enumerate(checked):
+            sound_here.append(not problem)
             if problem:
-                problems[f"{where}, record {number} (id {name or 'missing'})"] = problem
+                problems[f"{where}, record {number} (id {name!r})"] = problem
             else:
                 ids.append(name)
                 labels.append(label)
-        sound.append([not problem for _, _, problem in checked])
+        sound.append(sound_here)
     return images.Split(
         ids=ids,
         labels=None if NO_LABEL in labels else np.array(labels, np.int64),
-        rows=functools.partial(_rows, [str(shard) for shard in shards], sound),
+        rows=functools.partial(_rows, list(map(str, shards)), sound),
         load=functools.partial(_load, target),
     )
 
@@ -125,16 +131,19 @@ def _size_and_count(shard):
         raise ValueError(
             f"{shard}: the name does not say size and count, as 00-192x192-120.tfrec does."
         )
-    return int(named[1]), int(named[2])
+    size = int(named[1])
+    count = int(named[2])
+    return size, count
 
 
 def _whole_records(shard):
     """Return the records before the place where the file is cut off or damaged, if it is."""
     import tensorflow as tf
 
+    dataset = tf.data.TFRecordDataset(str(shard))
     records = []
     with contextlib.suppress(tf.errors.DataLossError):
-        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+        for record in dataset:
             records.append(record)
     return records
 
@@ -186,8 +195,7 @@ def _rows(shards, sound, shuffle, seed):
     ragged = tf.ragged.constant(sound, tf.bool, ragged_rank=1)
     files = tf.data.Dataset.from_tensor_slices((tf.constant(shards, tf.string), ragged))
     if shuffle:
-        files = files.shuffle(len(shards), seed)
-        rows = files.interleave(
+        rows = files.shuffle(len(shards), seed).interleave(
             records,
             cycle_length=8,
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -197,7 +205,8 @@ def _rows(shards, sound, shuffle, seed):
         rows = files.flat_map(records)
     # If a shard has changed since it was checked, this stops the run.
     count = sum(map(sum, sound))
-    return rows.apply(tf.data.experimental.assert_cardinality(count))
+    same = tf.data.experimental.assert_cardinality(count)
+    return rows.apply(same)
 
 
 def _load(target, size, is_sound, record):
@@ -208,7 +217,12 @@ def _load(target, size, is_sound, record):
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_tree(folder: Path, size: int, class_names: list, splits: dict) -> None:
+def write_tree(
+    folder: Path,
+    size: int,
+    class_names: list,
+    splits: dict,
+) -> None:
     """Write a folder with one tree and its list of classes, to be read by ``COURSE_DATA``.
 
     It appears under its name when it is complete. The same input gives the same bytes.
@@ -231,10 +245,11 @@ def write_tree(folder: Path, size: int, class_names: list, splits: dict) -> None
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tfrecords-", dir=folder.parent) as temporary:
         whole = Path(temporary, folder.name)
+        tree = whole / f"tfrecords-jpeg-{size}x{size}"
         for name, records in splits.items():
-            _write_shards(whole / f"tfrecords-jpeg-{size}x{size}" / name, size, records)
-        names = json.dumps(class_names, indent=1, ensure_ascii=False)
-        (whole / "classes.json").write_text(names + "\n", encoding="utf-8")
+            _write_shards(tree / name, size, records)
+        listing = json.dumps(class_names)
+        (whole / "classes.json").write_text(listing)
         whole.rename(folder)
 
 
@@ -243,7 +258,7 @@ def _write_shards(folder, size, records):
 
     folder.mkdir(parents=True)
     labelled = folder.name != "test"
-    serialized = (_serialize(*record, labelled) for record in records)
+    serialized = (_serialize(name, *row, labelled) for name, row in records)
     for number in itertools.count():
         shard = list(itertools.islice(serialized, RECORDS_PER_SHARD))
         if not shard:
@@ -254,10 +269,9 @@ def _write_shards(folder, size, records):
                 writer.write(record)
 
 
-def _serialize(name, row, labelled):
+def _serialize(name, image, label, labelled):
     import tensorflow as tf
 
-    image, label = row
     encoded = tf.io.encode_jpeg(image, quality=95).numpy()
     example = tf.train.Example()
     features = example.features.feature

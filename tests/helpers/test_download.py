@@ -274,7 +274,9 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 def test_archives_that_reach_outside_are_not_unpacked(server, archive, tmp_path, bad):
     archive = serve(server, archive, archive_bytes((bad,)))
     into = tmp_path / "deep/datasets"
-    with pytest.raises(ValueError, match=rf"archive that can be unpacked .*{re.escape(bad.name)}"):
+    with pytest.raises(
+        ValueError, match=rf"archive that can be unpacked .*{re.escape(bad.name)}"
+    ):
         fetch(archive, into)
     assert_nothing_left(into)
     assert not list(tmp_path.rglob("escaped.txt"))

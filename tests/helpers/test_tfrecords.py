@@ -92,16 +92,17 @@ def all_bad_rows(root: Path, size: int = 32) -> dict[str, str]:
     content[-30] ^= 255
     flipped.write_bytes(bytes(content))
     write_shard(tree / "test", 1, size, [example(None, None, good)])
+    damaged = f"train/02-{size}x{size}-5.tfrec, record"
     torn = "holds 3 whole records; its name says 4"
     return {
-        f"train/02-{size}x{size}-5.tfrec, record 1 (id torn)": "no JPEG that can be decoded",
-        f"train/02-{size}x{size}-5.tfrec, record 2 (id nameless)": "has no label",
-        f"train/02-{size}x{size}-5.tfrec, record 3 (id seven)": "label 7; there are 3 classes",
-        f"train/02-{size}x{size}-5.tfrec, record 4 (id missing)": "is no tf.train.Example",
+        f"{damaged} 1 (id 'torn')": "no JPEG that can be decoded",
+        f"{damaged} 2 (id 'nameless')": "has no label",
+        f"{damaged} 3 (id 'seven')": "label 7; there are 3 classes",
+        f"{damaged} 4 (id '')": "is no tf.train.Example",
         f"train/03-{size}x{size}-5.tfrec": "holds 3 whole records; its name says 5",
         f"val/01-{size}x{size}-4.tfrec": torn,
         f"val/02-{size}x{size}-4.tfrec": torn,
-        f"test/01-{size}x{size}-1.tfrec, record 0 (id missing)": "no id, which test needs",
+        f"test/01-{size}x{size}-1.tfrec, record 0 (id '')": "no id, which test needs",
     }
 
 
