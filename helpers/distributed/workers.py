@@ -13,18 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
-
-from helpers import checks
 
 
 def addresses(workers: int) -> list[str]:
     """Return as many free ports of this machine, as ``"127.0.0.1:port"``."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
-    ports = [each.getsockname()[1] for each in sockets]
+    found = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
-    return [f"127.0.0.1:{port}" for port in ports]
+    return found
 
 
 def supervise(command: Sequence[str], workers: int, restarts: int = 0) -> int:
@@ -51,29 +48,27 @@ def supervise(command: Sequence[str], workers: int, restarts: int = 0) -> int:
     int
         0, or the exit code of the first that failed the last time.
     """
-    checks.check_count("workers", workers, 1)
-    checks.check_count("restarts", restarts, 0)
     before = signal.signal(signal.SIGTERM, _exit)
     try:
         failed = _run_together(command, workers)
-        while failed and restarts:
-            print(
-                f"A worker ended with exit code {failed}; starting all of them again.",
-                flush=True,
-            )
-            restarts -= 1
-            failed = _run_together(command, workers)
+        for _ in range(restarts):
+            if failed:
+                print(
+                    f"A worker ended with exit code {failed}; starting all of them again.",
+                    flush=True,
+                )
+                failed = _run_together(command, workers)
     finally:
         signal.signal(signal.SIGTERM, before)
     return failed
 
 
-def _exit(number: int, frame: Any) -> None:
+def _exit(number, frame):
     """End this process by an exception, so that what stands in `finally` is done."""
     sys.exit(128 + number)
 
 
-def _run_together(command: Sequence[str], workers: int) -> int:
+def _run_together(command, workers):
     """Return 0 when all processes have ended well, or the exit code of one that has not."""
     cluster = {"worker": addresses(workers)}
     processes = []
@@ -86,8 +81,7 @@ def _run_together(command: Sequence[str], workers: int) -> int:
                 "CUDA_VISIBLE_DEVICES": "-1",
             }
             output = None if index == 0 else subprocess.DEVNULL
-            process = subprocess.Popen(command, env=environment, stdout=output)
-            processes.append(process)
+            processes.append(subprocess.Popen(command, env=environment, stdout=output))
         codes = [None]
         while None in codes and not any(codes):
             time.sleep(0.2)
@@ -96,4 +90,4 @@ def _run_together(command: Sequence[str], workers: int) -> int:
         for process in processes:
             process.kill()
             process.wait()
-    return next((code for code in codes if code), 0)
+    return next(filter(None, codes), 0)
