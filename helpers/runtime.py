@@ -226,9 +226,9 @@ def cluster_size() -> int:
     ValueError
         If it is no JSON, or names processes but not which of them this one is.
     """
-    given = os.environ.get("TF_CONFIG", "")
+    given = os.environ.get("TF_CONFIG") or "{}"
     try:
-        config = json.loads(given or "{}")
+        config = json.loads(given)
         cluster = config.get("cluster")
         if not cluster:
             return 1

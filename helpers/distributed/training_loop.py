@@ -8,34 +8,30 @@ the same order, the compiled loss, metrics and optimizer. Explained in notebook 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import checks
 from helpers.distributed import checkpoint as checkpoints
 from helpers.distributed.replicas import Replicas
 
 if TYPE_CHECKING:
-    from keras import Model, Variable
-    from keras.callbacks import Callback, CallbackList, History
-    from keras.layers import Layer
-    from tensorflow import Tensor
+    from keras import Model
+    from keras.callbacks import History
     from tensorflow.data import Dataset
-    from tensorflow.distribute import InputContext, ReplicaContext
 
 UNLIKE_ONE_DEVICE = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
 
 
 def fit(
     model: Model,
-    dataset: Dataset | Callable[[int, InputContext], Dataset],
+    dataset: Dataset | Callable,
     *,
     epochs: int,
     validation_data: Dataset | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence = (),
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
 ) -> History:
@@ -88,24 +84,20 @@ def fit(
     """
     import keras
 
-    checks.check_count("epochs", epochs, 1)
     _check_compiled(model)
     replicas = Replicas(model.distribute_strategy)
-    trainer = _Trainer(model, replicas)
-    file = None if checkpoint is None else Path(checkpoint)
-    is_chief = replicas.context.input_pipeline_id == 0
-    if not callable(dataset):
-        dataset = replicas.deal_global(dataset)
+    file = checkpoint and Path(checkpoint)
+    is_chief = replicas.first == 0
     if validation_data is not None:
-        validation_data = replicas.deal_global(validation_data)
+        validation_data = replicas.deal(validation_data, replicas.count)
 
-    def batches_of(epoch: int) -> Dataset:
+    def batches_of(epoch):
         if callable(dataset):
-            return replicas.deal_own(dataset(epoch, replicas.context))
-        return dataset
+            return replicas.deal(dataset(epoch, replicas.context), replicas.local)
+        return replicas.deal(dataset, replicas.count)
 
-    def save(epoch: int, step: int) -> None:
-        if file is None:
+    def save(epoch, step):
+        if not file:
             return
         # On all workers: to read a metric is to add up what each of them has counted.
         values = [np.asarray(variable) for variable in variables]
@@ -113,10 +105,10 @@ def fit(
             checkpoints.save(file, epoch, step, values)
 
     first_epoch, first_step, values = checkpoints.load(file)
-    if first_epoch >= epochs:
+    if epochs <= first_epoch:
         raise ValueError(
-            f"{file} is of a run that has gone through {first_epoch} epochs already; {epochs} "
-            "were asked for."
+            f"epochs must be more than {first_epoch}, the number of those that the run has "
+            f"gone through already; got {epochs}."
         )
     # Layers, the optimizer and metrics may get their variables from the first batch only.
     batches = batches_of(first_epoch)
@@ -126,7 +118,7 @@ def fit(
     if first_batch is None:
         raise ValueError("The dataset has no batches.")
     remaining = itertools.chain([first_batch], iterator)
-    trainer.make_variables(first_batch)
+    _make_variables(model, first_batch)
     variables = [
         *model.variables,
         *model.optimizer.variables,
@@ -134,11 +126,12 @@ def fit(
     ]
     if values:
         checkpoints.restore(file, variables, values)
-    trainer.shift_seeds(1)
-    trainer.compile(batches)
+    _shift_seeds(model, 1)
+    train_step = _compiled(_train_replica, model, replicas, batches)
+    test_step = _compiled(_loss_of, model, replicas, batches)
 
     callback_list = keras.callbacks.CallbackList(
-        list(callbacks),
+        callbacks,
         add_history=True,
         model=model,
         epochs=epochs,
@@ -160,27 +153,26 @@ def fit(
             if save_every and step > first_step and step % save_every == 0:
                 save(epoch, step)
             callback_list.on_train_batch_begin(step)
-            logs = trainer.train(batch)
+            logs = train_step(batch)
             callback_list.on_train_batch_end(step, logs)
             if model.stop_training:
                 break
-        logs = trainer.logs()
+        logs = _logs(model)
         if validation_data is not None:
-            judged = trainer.evaluate(validation_data, callback_list)
-            for name, value in judged.items():
-                logs[f"val_{name}"] = value
+            judged = _evaluate(model, test_step, validation_data, callback_list)
+            logs |= {f"val_{name}": value for name, value in judged.items()}
         callback_list.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-    trainer.shift_seeds(-1)
+    _shift_seeds(model, -1)
     model.optimizer.finalize_variable_values(model.trainable_weights)
     callback_list.on_train_end(logs)
-    if file is not None and is_chief:
+    if file and is_chief:
         file.unlink(missing_ok=True)
     return model.history
 
 
-def _check_compiled(model: Model) -> None:
+def _check_compiled(model):
     """Raise `ValueError` for a model that cannot be trained, or not as on one device."""
     if not model.compiled:
         raise ValueError(
@@ -199,137 +191,97 @@ def _check_compiled(model: Model) -> None:
             )
 
 
-class _Trainer:
-    """A model's steps of training and validation, run by all replicas together."""
+def _make_variables(model, batch):
+    """Make all variables that a first step would make, from a batch that was dealt."""
+    import keras
 
-    def __init__(self, model: Model, replicas: Replicas):
-        self.model = model
-        self.replicas = replicas
+    _, rows = batch[0]
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
+    with model.distribute_strategy.scope():
+        predictions = model(x, training=False)
+        model.optimizer.build(model.trainable_variables)
+        with keras.StatelessScope():  # makes the metrics' variables, and counts nothing
+            model.compute_metrics(x, y, predictions, weight)
 
-    def make_variables(self, batch: tuple) -> None:
-        """Make all variables that a first step would make, from a batch that was dealt."""
-        import keras
 
-        _, rows = batch[0]
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
-        with self.replicas.strategy.scope():
-            predictions = self.model(x, training=False)
-            self.model.optimizer.build(self.model.trainable_variables)
-            with keras.StatelessScope():  # makes the metrics' variables, and counts nothing
-                self.model.compute_metrics(x, y, predictions, weight)
+def _shift_seeds(model, by):
+    """Add `by` times a replica's number to its seeds, so that dropout differs between them.
 
-    def shift_seeds(self, by: int) -> None:
-        """Add `by` times a replica's number to its seeds, so that dropout differs between them.
+    Before training by 1. Afterwards by -1: what is saved or trained on has one seed again.
+    """
+    import tensorflow as tf
 
-        Before training by 1. Afterwards by -1: what is saved or trained on has one seed again.
-        """
-        import tensorflow as tf
+    weights = set(map(id, model.weights))
 
-        weights = {id(weight) for weight in self.model.weights}
-        seeds = [
-            variable
-            for variable in self.model.non_trainable_variables
-            if id(variable) not in weights
-        ]
-
-        def shift() -> None:
-            number = tf.distribute.get_replica_context().replica_id_in_sync_group
-            for seed in seeds:  # a seed and a counter
+    def shift():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for variable in model.non_trainable_variables:
+            if id(variable) not in weights:  # a seed and a counter
                 difference = tf.stack([by * number, 0])
-                seed.assign_add(tf.cast(difference, seed.dtype))
+                variable.assign_add(tf.cast(difference, variable.dtype))
 
-        run = self.replicas.strategy.run
-        compiled = tf.function(lambda: run(shift), autograph=False)
-        compiled()
+    model.distribute_strategy.run(tf.function(shift, autograph=False))
 
-    def compile(self, batches: Dataset) -> None:
-        """Make `train` and `test`, which take a batch that was dealt and return metrics."""
-        import tensorflow as tf
 
-        def compiled(replica_step: Callable[[Tensor, tuple], None]) -> Callable:
-            def step(batch: tuple) -> dict[str, Tensor]:
-                self.replicas.strategy.run(self._on_own_rows, (replica_step, batch))
-                return self.model.get_metrics_result()  # adds the replicas' counts up
+def _compiled(replica_step, model, replicas, batches):
+    """Return a function that takes such a batch, runs a step on all replicas, returns metrics.
 
-            # With a signature, one trace serves batches of every size. A worker that had to
-            # trace again alone would wait for the others for ever.
-            return tf.function(
-                step,
-                input_signature=[batches.element_spec],
-                autograph=False,
-            )
+    It has a signature, so that one trace serves batches of every size. A worker that had to
+    trace again alone would wait for the others for ever.
+    """
+    import tensorflow as tf
 
-        self.train = compiled(self._train_replica)
-        self.test = compiled(self._loss_of)
-
-    def _on_own_rows(self, replica_step: Callable, batch: tuple) -> None:
-        import tensorflow as tf
-
+    def on_own_rows(batch):
         context = tf.distribute.get_replica_context()
         number = tf.get_static_value(context.replica_id_in_sync_group)
-        count, rows = batch[number - self.replicas.first]
-        replica_step(count, rows)
+        count, rows = batch[number - replicas.first]
+        replica_step(model, count, rows)
 
-    def _train_replica(self, count: Tensor, rows: tuple) -> None:
-        import tensorflow as tf
+    def step(batch):
+        replicas.strategy.run(on_own_rows, (batch,))
+        return model.get_metrics_result()  # adds the replicas' counts up
 
-        context = tf.distribute.get_replica_context()
-        own = tf.cast(count, tf.float32)
-        in_all = context.all_reduce("SUM", own)
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = self._loss_of(count, rows, training=True)
-            # The optimizer adds the replicas' gradients up: the mean over these rows becomes
-            # its part of the mean over the global batch.
-            part = loss * (own / in_all)
-            scaled = self.model.optimizer.scale_loss(part)
-        gradients = tape.gradient(scaled, variables)
-        self.model.optimizer.apply(gradients, variables)
-        if self.replicas.count > 1:
-            _average_statistics(self.model, context)
-
-    def _loss_of(self, count: Tensor, rows: tuple, training: bool = False) -> Tensor:
-        """Return the mean loss over a replica's rows, and update the metrics."""
-        import keras
-        import tensorflow as tf
-
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
-        predictions = self.model(x, training=training)
-        loss = self.model.compute_loss(x, y, predictions, weight, training=training)
-        # Keras divides losses by the number of replicas, as if all had as many rows. This one
-        # would be 1, so it shows by what.
-        divided_one = keras.losses.MeanAbsoluteError()([[1.0]], [[0.0]])
-        loss = loss / divided_one
-        mean_loss = self.model.metrics[0]
-        mean_loss.update_state(loss, sample_weight=count)
-        y, predictions, weight = tf.nest.map_structure(
-            lambda values: None if values is None else values[:count],
-            (y, predictions, weight),
-        )
-        self.model.compute_metrics(x, y, predictions, weight)
-        return loss
-
-    def evaluate(self, batches: Dataset, callback_list: CallbackList) -> dict[str, Any]:
-        """Return the metrics over a dataset, calling callbacks as `Model.evaluate` does."""
-        self.model.reset_metrics()
-        callback_list.on_test_begin()
-        for step, batch in enumerate(batches):
-            callback_list.on_test_batch_begin(step)
-            logs = self.test(batch)
-            callback_list.on_test_batch_end(step, logs)
-        logs = self.logs()
-        callback_list.on_test_end(logs)
-        return logs
-
-    def logs(self) -> dict[str, Any]:
-        """Return the metrics so far as numbers; those of several numbers as lists."""
-        logs = {}
-        for name, value in self.model.get_metrics_result().items():
-            logs[name] = np.asarray(value).tolist()
-        return logs
+    return tf.function(step, input_signature=[batches.element_spec], autograph=False)
 
 
-def _average_statistics(model: Model, context: ReplicaContext) -> None:
+def _train_replica(model, count, rows):
+    import tensorflow as tf
+
+    own = tf.cast(count, tf.float32)
+    in_all = tf.distribute.get_replica_context().all_reduce("SUM", own)
+    variables = model.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = _loss_of(model, count, rows, training=True)
+        # The optimizer adds the replicas' gradients up: the mean over these rows becomes its
+        # part of the mean over the global batch.
+        scaled = model.optimizer.scale_loss(loss * (own / in_all))
+    gradients = tape.gradient(scaled, variables)
+    model.optimizer.apply(gradients, variables)
+    _average_statistics(model)
+
+
+def _loss_of(model, count, rows, training=False):
+    """Return the mean loss over a replica's rows, and update the metrics."""
+    import keras
+    import tensorflow as tf
+
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(rows)
+    predictions = model(x, training=training)
+    loss = model.compute_loss(x, y, predictions, weight, training=training)
+    # Keras divides losses by the number of replicas, as if all had as many rows. This one would
+    # be 1, so it shows by what.
+    divided_one = keras.losses.MeanAbsoluteError()([[1.0]], [[0.0]])
+    loss /= divided_one
+    model.metrics[0].update_state(loss, sample_weight=count)
+    y, predictions, weight = tf.nest.map_structure(
+        lambda values: None if values is None else values[:count],
+        (y, predictions, weight),
+    )
+    model.compute_metrics(x, y, predictions, weight)
+    return loss
+
+
+def _average_statistics(model):
     """Average what layers count in training, such as moving means, over the replicas."""
     import tensorflow as tf
 
@@ -337,16 +289,35 @@ def _average_statistics(model: Model, context: ReplicaContext) -> None:
     if not statistics:
         return
     # In float64 the sum of equal numbers is exact, so that what is equal stays as it is.
-    values = [tf.cast(tf.convert_to_tensor(statistic), tf.float64) for statistic in statistics]
-    means = context.all_reduce("MEAN", values)
+    values = [tf.cast(statistic, tf.float64) for statistic in statistics]
+    means = tf.distribute.get_replica_context().all_reduce("MEAN", values)
     for statistic, mean in zip(statistics, means):
         statistic.assign(tf.cast(mean, statistic.dtype))
 
 
-def _statistics(layer: Layer) -> Iterable[Variable]:
+def _statistics(layer):
     """Yield the variables that a layer changes by itself in training: no frozen one does."""
     if hasattr(layer, "layers"):
         for inner in layer.layers:
             yield from _statistics(inner)
     elif layer.trainable:
         yield from layer.non_trainable_weights
+
+
+def _evaluate(model, test_step, batches, callback_list):
+    """Return the metrics over a dataset, calling callbacks as `Model.evaluate` does."""
+    model.reset_metrics()
+    callback_list.on_test_begin()
+    for step, batch in enumerate(batches):
+        callback_list.on_test_batch_begin(step)
+        logs = test_step(batch)
+        callback_list.on_test_batch_end(step, logs)
+    logs = _logs(model)
+    callback_list.on_test_end(logs)
+    return logs
+
+
+def _logs(model):
+    """Return the metrics so far as numbers; those of several numbers as lists."""
+    results = model.get_metrics_result()
+    return {name: np.asarray(value).tolist() for name, value in results.items()}

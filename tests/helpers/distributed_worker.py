@@ -169,5 +169,5 @@ def worker(folder):
 
 
 if __name__ == "__main__":
-    runtime.seed_everything(0)
+    runtime.start()
     (worker if "--kill" in sys.argv else virtual_devices)(Path(sys.argv[1]))

@@ -17,6 +17,7 @@ from distributed_worker import X, Y, batches, by_epoch, network
 
 from helpers import distributed
 from helpers.distributed import checkpoint
+from helpers.distributed.replicas import Replicas
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests" / "helpers" / "distributed_worker.py"
@@ -135,6 +136,20 @@ def test_sample_weights_and_weighted_metrics_count():
     np.testing.assert_allclose(mine.history["accuracy"], history.history["accuracy"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 5, 8])
+def test_each_row_is_dealt_to_one_replica(rows):
+    """Also where there are fewer rows than replicas: then some have none that counts."""
+    replicas = Replicas(tf.distribute.get_strategy())
+    pairs = tf.data.Dataset.from_tensor_slices((X[:rows], Y[:rows])).batch(8)
+    dealt = []
+    for place in range(4):
+        replicas.first = place
+        (((count, (x, _)),),) = replicas.deal(pairs, 4)
+        assert len(x) == max(count, 1)
+        dealt += x[:count].numpy().tolist()
+    assert sorted(dealt) == sorted(X[:rows].tolist())
+
+
 def test_a_callback_may_stop_in_the_middle_of_an_epoch():
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -229,7 +244,7 @@ def test_a_checkpoint_that_is_being_written_does_no_harm(tmp_path, monkeypatch):
 def test_what_cannot_be_trained_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is not compiled"):
         distributed.fit(keras.Sequential([keras.layers.Dense(1)]), batches(), epochs=1)
-    with pytest.raises(ValueError, match="epochs must be"):
+    with pytest.raises(ValueError, match="epochs must be more than 0"):
         distributed.fit(network(), batches(), epochs=0)
     with pytest.raises(ValueError, match="has no batches"):
         distributed.fit(network(), batches().take(0), epochs=1)
@@ -245,7 +260,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
     other.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"run\.npz is the checkpoint of another model"):
         distributed.fit(other, batches(), epochs=3, checkpoint=tmp_path / "run.npz")
-    with pytest.raises(ValueError, match="gone through 2 epochs"):
+    with pytest.raises(ValueError, match="epochs must be more than 2"):
         distributed.fit(network(), batches(), epochs=2, checkpoint=tmp_path / "run.npz")
 
 
@@ -378,7 +393,6 @@ def test_one_command_fine_tunes_on_flowers_with_two_workers(tmp_path):
     printed = run("-m", "helpers.distributed", "--workers", 2, "--out", tmp_path, *size)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["workers"] == results["replicas"] == 2
-    assert results["backbone"] == "bundled"
     assert 0.2 < results["accuracy"] <= 1
     assert printed.count("Ready: ") == 1, "only the chief speaks"
     assert printed.count("for trusted networks only") == 1
