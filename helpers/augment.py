@@ -9,8 +9,7 @@ and blur the batch three times. Explained in notebook 07.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from helpers import checks, compiling, seeding
 
@@ -279,31 +278,3 @@ class RandomCrop(_ImageMap):
     def change(self, images, seed) -> tf.Tensor:
         """Crop a batch of images; the same pair of integers draws the same windows."""
         return random_crop(images, self.height, self.width, seed)
-
-
-class Changed(NamedTuple):
-    """Share of values that an augmentation changed in training and in inference, in [0, 1]."""
-
-    training: float
-    inference: float
-
-
-def changed(augmentation: Callable, images) -> Changed:
-    """Run a layer or model with `training=True` and `training=False`; count what it changed.
-
-    Explained in notebook 07.
-    """
-    import numpy as np
-
-    images = np.asarray(images)
-
-    def share(training):
-        after = augmentation(images, training=training)
-        after = np.asarray(after)
-        before = images.astype(after.dtype)
-        return np.mean(before != after).item()
-
-    return Changed(
-        training=share(True),
-        inference=share(False),
-    )

@@ -1,14 +1,12 @@
 """Image data from the best place there is, and the input pipeline that feeds it.
 
 :func:`flowers` and :func:`fashion` try a ladder of places and return an :class:`ImageData` from
-the first that has the data. :meth:`ImageData.batches` is the tuned pipeline. ``python -m
-helpers.data convert FOLDER OUT`` writes a folder of classes as TFRecords in the layout of the
-Kaggle competition. Notebooks 06 and 10 explain it.
+the first that has the data. :meth:`ImageData.batches` is the tuned pipeline. Notebooks 06 and
+10 explain it.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import os
 import subprocess
@@ -533,31 +531,3 @@ def draw_bundled(name: str) -> Path:
         if not folder.is_dir():  # else another notebook was faster
             drawing.rename(folder)
     return folder
-
-
-# ----------------------------------------------------------------------------------- converting
-
-
-def main(arguments: list | None = None) -> None:
-    """Run ``python -m helpers.data convert FOLDER OUT``.
-
-    It writes a folder of classes as TFRecords; see :func:`helpers.tfrecords.write_tree`.
-    """
-    parser = argparse.ArgumentParser(prog="python -m helpers.data")
-    parser.add_argument("command", choices=["convert"], help="write TFRecords")
-    parser.add_argument("folder", type=Path, help="one sub-folder of images per class")
-    parser.add_argument("out", type=Path, help="a new folder, to name in COURSE_DATA")
-    parser.add_argument("--image-size", type=int, default=224, help="height and width (224)")
-    given = parser.parse_args(arguments)
-    runtime.quiet_logs()
-    data = flowers(given.image_size, source=given.folder)
-    splits = {}
-    for name in SPLITS:
-        dataset = getattr(data, name)
-        splits[name] = zip(data.ids(name), dataset.as_numpy_iterator())
-    tfrecords.write_tree(given.out, given.image_size, data.class_names, splits)
-    print(f"Written to {given.out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -172,13 +172,16 @@ def gpus_have_tensor_cores() -> bool:
 
 
 def device_line() -> str:
-    """Return the devices: ``"2 x CPU core"``, ``"2 x Tesla T4"`` or ``"8 x JAX TPU"``."""
+    """Return the devices in words: ``"2 CPU cores"``, ``"2 x Tesla T4"``, ``"8 x JAX TPU"``."""
     names = [f"JAX {device.platform.upper()}" for device in jax_devices()]
     if not names:
         names = [gpu.get("device_name", "GPU") for gpu in _gpu_details()]
-    if not names:
-        names = ["CPU core"] * os.cpu_count()
-    return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())
+    if names:
+        return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):  # on Linux a process may have fewer
+        cores = len(os.sched_getaffinity(0))
+    return "1 CPU core" if cores == 1 else f"{cores} CPU cores"
 
 
 def strategy(devices: list | None = None) -> Any:

@@ -173,7 +173,7 @@ twin.set_weights(functional.get_weights())
 assert np.allclose(
     twin(x_test[:100]),
     functional(x_test[:100]),
-    atol=1e-6 if course.precision == "float32" else 1e-2,
+    atol=1e-6 if twin.compute_dtype == "float32" else 1e-2,
 )
 
 # %% [markdown]

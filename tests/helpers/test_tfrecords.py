@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from image_sets import CLASSES, example, jpeg, make_folder, make_tree, picture, write_shard
 
-from helpers import data, tfrecords
+from helpers import tfrecords
 from helpers.data import SPLITS, flowers
+from tools import convert
 
 COMPETITION = json.loads(tfrecords.COMPETITION.read_text(encoding="utf-8"))
 
@@ -193,7 +194,7 @@ def test_converted_records_are_the_folder_again(tmp_path, capsys, monkeypatch):
     folder = make_folder(tmp_path / "my_flowers")
     original = flowers(32, source=folder, verbose=False)
     out = tmp_path / "new" / "out"
-    data.main(["convert", str(folder), str(out), "--image-size", "32"])
+    convert.main([str(folder), str(out), "--image-size", "32"])
     assert f"Written to {out}" in capsys.readouterr().out
     names = sorted(str(path.relative_to(out)) for path in out.glob("*/train/*"))
     assert names == [
@@ -215,7 +216,7 @@ def test_converted_records_are_the_folder_again(tmp_path, capsys, monkeypatch):
         assert np.abs(images.astype(int) - expected).max() <= 4
     with pytest.raises(ValueError, match="no labels"):
         found.labels("test")
-    data.main(["convert", str(folder), str(tmp_path / "again"), "--image-size", "32"])
+    convert.main([str(folder), str(tmp_path / "again"), "--image-size", "32"])
     for path in out.rglob("*.tfrec"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(out)).read_bytes()
 
