@@ -44,7 +44,10 @@ class Explorer:
         self.figure = figure
         self.figure.set_dpi(80)
         self.controls = controls
-        self.picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+        self.picture = ipywidgets.Image(
+            format="png",
+            layout={"max_width": "100%"},
+        )
         self.note = ipywidgets.HTML()
         parts = [*controls.values(), self.picture, self.note]
         self.box = ipywidgets.VBox(parts)
@@ -132,11 +135,9 @@ class CutMixExplorer(Explorer):
             "column": _whole_slider("centre, column", width - 1, middle_column),
         }
         figure, [[*self._axes, panel]] = plots.figure(1, 4, (10, 3.4))
-        self._shown = []
-        self._outlines = []
         for ax in self._axes:
             ax.axis("off")
-            self._shown.append(ax.imshow(self.images[0]))
+            ax.imshow(self.images[0])
         self._weights = panel.barh(
             ["A", "B"],
             [1, 1],
@@ -157,24 +158,30 @@ class CutMixExplorer(Explorer):
             height,
             width,
         )
-        mixed, _ = np.asarray(cutmix.paste(pair, boxes, [1, 0]))
-        share, _ = np.asarray(cutmix.pasted_share(boxes, height, width))
+        pasted = cutmix.paste(pair, boxes, [1, 0])
+        mixed = np.asarray(pasted)[0]
+        shares = cutmix.pasted_share(boxes, height, width)
+        share = np.asarray(shares)[0]
         first = self.names[a]
         second = self.names[b]
         label = f"{1 - share:.3f} {first} + {share:.3f} {second}"
-        titles = [f"A: {first}", f"B: {second}", label]
-        for shown, pixels in zip(self._shown, [*pair, mixed]):
-            shown.set_data(pixels)
-        for ax, title in zip(self._axes, titles):
+        panels = {
+            f"A: {first}": pair[0],
+            f"B: {second}": pair[1],
+            label: mixed,
+        }
+        for ax, (title, pixels) in zip(self._axes, panels.items()):
+            ax.images[0].set_data(pixels)
             ax.set_title(title, fontsize=10)
         for_a, for_b = self._weights
         for_a.set_width(1 - share)
         for_b.set_width(share)
 
         self.figure.alt = f"CutMix of {first} and {second}. Label: {label}."
-        for outline in self._outlines:
-            outline.remove()
-        self._outlines = [plots.outline(ax, boxes[0]) for ax in self._axes[1:]]
+        for ax in self._axes[1:]:
+            for old in list(ax.patches):
+                old.remove()
+            plots.outline(ax, boxes[0])
         size = height * width
         note = (
             f"lambda asks for {1 - lam:.3f}; "
@@ -236,14 +243,18 @@ class ScheduleExplorer(Explorer):
             ylabel="learning rate",
             title=kind,
         )
-        self._ax.ticklabel_format(axis="y", scilimits=(0, 0))  # one width for all rates
+        self._ax.ticklabel_format(
+            axis="y",
+            scilimits=(0, 0),  # one width for all rates
+        )
         super().__init__(figure, controls)
 
     def draw(self, **values):
         arguments, joins = self._arguments_and_joins(values)
         schedule = getattr(schedules, self.kind)(**arguments)
         written = [f"{name}={value}" for name, value in arguments.items()]
-        code = f"{self.kind}({', '.join(written)})"
+        listed = ", ".join(written)
+        code = f"{self.kind}({listed})"
 
         rates = schedules.sample(schedule, self.steps + 1)
         reached = [join for join in joins if join <= self.steps]

@@ -42,8 +42,9 @@ def test_cutmix_explorer_starts_with_two_classes(cutmix_explorer):
 def test_box_pixels_and_weights_of_the_explorer_agree(cutmix_explorer, lam, row, column):
     move(cutmix_explorer, lam=lam, row=row, column=column)
     first, second = cutmix_explorer.images[[0, 2]]
-    mixed = cutmix_explorer._shown[2].get_array()
-    x, y, width, height = cutmix_explorer._outlines[1].get_bbox().bounds
+    assert len(cutmix_explorer._axes[2].patches) == 1
+    mixed = cutmix_explorer._axes[2].images[0].get_array()
+    x, y, width, height = cutmix_explorer._axes[2].patches[0].get_bbox().bounds
     inside = np.zeros(mixed.shape[:2], bool)
     inside[
         round(y + 0.5) : round(y + 0.5 + height), round(x + 0.5) : round(x + 0.5 + width)
