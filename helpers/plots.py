@@ -524,7 +524,10 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
             fontsize=7.5,
             ha="center",
             va="center",
-            bbox={"facecolor": COLOURS[4], "alpha": 0.35},
+            bbox={
+                "facecolor": COLOURS[4],
+                "alpha": 0.35,
+            },
         )
         taken[column] += 1
         for read in reads:

@@ -235,7 +235,11 @@ class ScheduleExplorer(Explorer):
         else:
             raise ValueError(f"kind is {kind!r}; choose 'WarmupCosine' or 'RampSustainDecay'.")
         figure, [[self._ax]] = plots.figure(1, 1, (8, 3.2))
-        (self._curve,) = self._ax.plot([], [], linewidth=2)
+        (self._curve,) = self._ax.plot(
+            [],
+            [],
+            linewidth=2,
+        )
         (self._joins,) = self._ax.plot([], [], "o")
         self._ax.set(
             xlim=(0, epochs),
