@@ -37,8 +37,8 @@ class RandomNumbers(NamedTuple):
 
 
 def random_numbers(
-    count: Any,
-    seed: Any,
+    count,
+    seed,
 ) -> RandomNumbers:
     """Draw the numbers for `count` images, each [count] float64. Explained in notebook 08.
 
@@ -52,8 +52,8 @@ def random_numbers(
 
 def sample_lambda(
     numbers: RandomNumbers,
-    alpha: Any = 1.0,
-    probability: Any = 1.0,
+    alpha=1.0,
+    probability=1.0,
 ) -> tf.Tensor:
     """Return the share of its own image that each example keeps, from Beta(alpha, alpha).
 
@@ -93,8 +93,8 @@ def sample_lambda(
 
 def sample_centres(
     numbers: RandomNumbers,
-    height: Any,
-    width: Any,
+    height,
+    width,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the centres of the boxes, uniform over an image of height x width pixels.
 
@@ -111,11 +111,11 @@ def sample_centres(
 
 
 def boxes_at(
-    lam: Any,
-    row: Any,
-    column: Any,
-    height: Any,
-    width: Any,
+    lam,
+    row,
+    column,
+    height,
+    width,
 ) -> tf.Tensor:
     """Boxes about given centres that cover a share 1 - lambda, clipped at the image's edges.
 
@@ -168,9 +168,9 @@ def partners(numbers: RandomNumbers) -> tf.Tensor:
 
 
 def paste(
-    images: Any,
-    boxes: Any,
-    partner: Any,
+    images,
+    boxes,
+    partner,
 ) -> tf.Tensor:
     """Paste into each image, inside its box, the pixels of its partner. See notebook 08.
 
@@ -226,9 +226,9 @@ def paste(
 
 
 def pasted_share(
-    boxes: Any,
-    height: Any,
-    width: Any,
+    boxes,
+    height,
+    width,
 ) -> tf.Tensor:
     """Count the share of an image's pixels inside each box. Explained in notebook 08.
 
@@ -247,9 +247,9 @@ def pasted_share(
 
 
 def mix_labels(
-    labels: Any,
-    share: Any,
-    partner: Any,
+    labels,
+    share,
+    partner,
 ) -> tf.Tensor:
     """Mix the labels: (1 - share) of its own and share of the partner's (equation 1).
 
@@ -282,9 +282,9 @@ def mix_labels(
 
 @compiling.without_autograph
 def cutmix(
-    images: Any,
-    labels: Any,
-    seed: Any,
+    images,
+    labels,
+    seed,
     *,
     alpha: float = 1.0,
     probability: float = 1.0,
@@ -390,7 +390,7 @@ class CutMix(seeding.SeededMap):
         seed: tf.Tensor,
         images: tf.Tensor,
         labels: tf.Tensor,
-    ) -> Any:
+    ):
         """Mix one batch with the given seed."""
         return cutmix(
             images,

@@ -16,7 +16,6 @@ import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -106,17 +105,17 @@ class ImageData:
         return len(self.class_names)
 
     @property
-    def train(self) -> Any:
+    def train(self):
         """``tf.data.Dataset`` of (uint8 image [H, W, 3], int64 label), in a fixed order."""
         return self._images("train")
 
     @property
-    def val(self) -> Any:
+    def val(self):
         """As `train`, for validation."""
         return self._images("val")
 
     @property
-    def test(self) -> Any:
+    def test(self):
         """As `train`. For all flowers it is (image, id): the labels are for a judge only."""
         return self._images("test")
 
@@ -155,12 +154,12 @@ class ImageData:
         *,
         training: bool | None = None,
         one_hot: bool = False,
-        augment: Any = (),
+        augment=(),
         cache: bool = False,
         seed: int | None = 0,
         drop_remainder: bool = False,
         shard: tuple[int, int] = (0, 1),
-    ) -> Any:
+    ):
         """Return the tuned pipeline: shuffle, decode, cache, batch, augment, prefetch.
 
         Parameters

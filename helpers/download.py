@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 TIMEOUT = 30  # seconds of silence after which a server is given up
 
@@ -96,7 +95,7 @@ def fetch(archive: Archive, into: Path) -> Path:
     return final
 
 
-def online(function: Callable, *arguments: Any, **options: Any) -> Any:
+def online(function: Callable, *arguments, **options):
     """Call one of Keras' functions that download, so that it cannot wait for ever.
 
     Raises

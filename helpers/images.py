@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def is_sound(encoded: bytes) -> bool:
     return True
 
 
-def decode_square(encoded: Any, size: int) -> Any:
+def decode_square(encoded, size: int):
     """Return the centre square of a JPEG or PNG, resized: uint8 [size, size, 3]."""
     import tensorflow as tf
 

@@ -59,25 +59,19 @@ def figure(
     rows: int,
     columns: int,
     size: tuple[float, float],
-    sharex: bool = False,
 ) -> tuple[CourseFigure, np.ndarray]:
-    """Return an empty figure and its axes, shape (rows, columns).
+    """Return an empty figure and its axes, shape (rows, columns); end with `describe`.
 
-    ``size`` is the width and height in inches. With ``sharex`` the axes have one scale.
+    ``size`` is the width and height in inches.
     """
     fig = CourseFigure(figsize=size, layout="constrained")
     with rc_context(STYLE):
-        axes = fig.subplots(
-            rows,
-            columns,
-            squeeze=False,
-            sharex=sharex,
-        )
+        axes = fig.subplots(rows, columns, squeeze=False)
     return fig, axes
 
 
-def _finish(fig, title, *sentences):
-    """Give a figure its title and its alt text."""
+def describe(fig: CourseFigure, title: str, *sentences: str) -> CourseFigure:
+    """Give a figure its title, and its alt text: the title and the sentences."""
     fig.suptitle(title)
     said = [sentence.replace("\n", " ") for sentence in (title, *sentences) if sentence]
     fig.alt = ". ".join(said) + "."
@@ -85,7 +79,7 @@ def _finish(fig, title, *sentences):
 
 
 def image_grid(
-    images: Any,
+    images,
     titles: Sequence[str] = (),
     columns: int = 5,
     title: str = "",
@@ -133,10 +127,10 @@ def image_grid(
             vmin=0,
             vmax=255,
         )
-    return _finish(fig, title, f"Images, {len(images)}", *titles)
+    return describe(fig, title, f"Images, {len(images)}", *titles)
 
 
-def outline(ax: Axes, box: Any) -> Rectangle:
+def outline(ax: Axes, box) -> Rectangle:
     """Outline a box of the image in ``ax``, and say in the figure's alt text where it is.
 
     ``box`` is top, left, bottom, right in pixels; bottom and right are just outside.
@@ -166,7 +160,7 @@ def lines(
     title: str = "",
     *,
     log: bool = False,
-    measured: Sequence | None = None,
+    points: Mapping[str, tuple] | None = None,
 ) -> CourseFigure:
     """Draw curves over the same x values. Explained in notebook 01.
 
@@ -176,18 +170,10 @@ def lines(
         Name -> y values, as many as there are x values.
     log
         Both axes logarithmic and the points marked: for measurements at sizes far apart.
-    measured
-        y values to compare the curves with, drawn as grey points.
+    points
+        Name -> x values and y values, drawn as marks: measurements, or events upon a curve.
     """
     fig, [[ax]] = figure(1, 1, (7.2, 3.2))
-    if measured is not None:
-        ax.plot(
-            x,
-            measured,
-            ".",
-            color="0.45",
-            label="measured",
-        )
     marker = "o" if log else ""
     styles = cycle(["-", "--", "-.", ":"])  # tells apart curves that lie upon each other
     for (name, values), style in zip(curves.items(), styles):
@@ -197,12 +183,21 @@ def lines(
             marker + style,
             label=name,
         )
-    said = _label_curves(ax, xlabel, ylabel)
+    said = [_label_curves(ax, xlabel, ylabel)]
+    for (name, (across, up)), mark in zip((points or {}).items(), cycle("ovsD")):
+        ax.plot(
+            across,
+            up,
+            mark,
+            fillstyle="none",
+            label=name,
+        )
+        said.append(f"{len(across)} marks for {name}, first at {xlabel} {across[:1]}")
     if log:
         ax.set(xscale="log", yscale="log")
     if len(ax.lines) > 1:
         ax.legend(fontsize=8)
-    return _finish(fig, title, said)
+    return describe(fig, title, *said)
 
 
 def _label_curves(ax, xlabel, ylabel):
@@ -269,98 +264,7 @@ def learning_curves(
         loc="outside right center",
         fontsize=8,
     )
-    return _finish(fig, title, *sentences)
-
-
-def callback_events(
-    values: Sequence,
-    panels: Mapping[str, Mapping],
-    ylabel: str,
-    title: str = "",
-) -> CourseFigure:
-    """Draw a metric epoch by epoch, and in each panel when callbacks acted on it.
-
-    Explained in notebook 05.
-
-    Parameters
-    ----------
-    values
-        The metric after each epoch, as if nobody had stopped the run.
-    panels
-        Panel title -> event -> the epochs (from 1) it happened in.
-    """
-    width = 3.6 * len(panels)
-    fig, [axes] = figure(1, len(panels), (width, 3.2))
-    after_epoch = dict(enumerate(values, start=1))
-    sentences = []
-    for ax, (name, events) in zip(axes, panels.items()):
-        ax.plot(
-            list(after_epoch),
-            values,
-            ".-",
-            color="black",
-            label=ylabel,
-        )
-        said = _label_curves(ax, "epoch", ylabel)
-        sentences.append(f"{name}: {said}")
-        for (event, epochs), marker in zip(events.items(), cycle("vsDo")):
-            ax.plot(
-                epochs,
-                [after_epoch[epoch] for epoch in epochs],
-                marker,
-                fillstyle="none",
-                markersize=10,
-                markeredgewidth=2,
-                label=event,
-            )
-            sentences.append(f"{event} in epochs {list(epochs) or 'none'}")
-        ax.set_title(name, fontsize=10)
-    axes[0].legend(fontsize=8)
-    return _finish(fig, title, *sentences)
-
-
-def timeline(panels: Mapping[str, Mapping], title: str = "") -> CourseFigure:
-    """Draw who was busy when, so that waiting shows as gaps. Explained in notebook 06.
-
-    Parameters
-    ----------
-    panels
-        Panel title -> who -> (start, end) of each piece of work, in seconds on any clock. The
-        pieces are numbered in the order given. Every panel begins at its own earliest start;
-        all have one scale.
-    """
-    height = 1.5 * len(panels) + 0.7
-    fig, axes = figure(len(panels), 1, (8.4, height), sharex=True)
-    sentences = []
-    for ax, (name, work) in zip(axes.flat, panels.items()):
-        times = np.concatenate(list(work.values()))
-        duration = 1000 * np.ptp(times)
-        for who, spans in work.items():
-            since_start = np.transpose(spans) - times.min()
-            starts, ends = 1000 * since_start
-            bars = ax.barh(
-                [who] * len(spans),
-                ends - starts,
-                left=starts,
-                edgecolor="white",
-            )
-            ax.bar_label(
-                bars,
-                range(1, len(spans) + 1),
-                label_type="center",
-                color="white",
-            )
-            busy = np.sum(ends - starts)
-            sentences.append(
-                f"{name}: {who} {len(spans)} times, busy {busy:.0f} of {duration:.0f} ms"
-            )
-        ax.set_title(
-            f"{name}: {duration:.0f} ms",
-            fontsize=10,
-        )
-        ax.invert_yaxis()
-    ax.set_xlabel("milliseconds")
-    return _finish(fig, title, *sentences)
+    return describe(fig, title, *sentences)
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFigure:
@@ -397,7 +301,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> CourseFi
             f"Most frequent mistake: {class_names[row]} taken for {class_names[column]}, "
             f"{wrong.max()} times"
         )
-    return _finish(fig, right, *sentences)
+    return describe(fig, right, *sentences)
 
 
 def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
@@ -444,7 +348,7 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
         left += room + 0.5
     lowest = max(len(rows) for rows in blocks.values())
     fig.set_size_inches(0.55 * left, 0.55 * (lowest + 1.9))
-    return _finish(fig, title, "Tensors as blocks", *sentences)
+    return describe(fig, title, "Tensors as blocks", *sentences)
 
 
 def _block_rows(name, tensor):
@@ -493,7 +397,7 @@ def _draw_rows(ax, rows, left, shade):
     return " / ".join(said)
 
 
-def model_graph(model: Any, title: str = "") -> CourseFigure:
+def model_graph(model, title: str = "") -> CourseFigure:
     """Draw a model as boxes and arrows: layer, output shape, parameters.
 
     A layer stands right of all that it reads. Explained in notebook 02.
@@ -539,7 +443,7 @@ def model_graph(model: Any, title: str = "") -> CourseFigure:
     ax.set_ylim(rows - 0.5, -0.8)  # downwards, with room for arrows above the first row
     fig.set_size_inches(1.9 * len(taken), 1.1 * rows + 1.1)
     what = f"Graph of {model.name}, {model.count_params():,} parameters"
-    return _finish(fig, title, what, *arrows)
+    return describe(fig, title, what, *arrows)
 
 
 def _draw_arrow(ax, start, end):

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PROFILES = ("quick", "full")
 _PACKAGE = Path(__file__).resolve().parent
@@ -46,7 +45,7 @@ class Course:
     seed: int
     deterministic: bool
 
-    def pick(self, *, quick: Any, full: Any) -> Any:
+    def pick(self, *, quick, full):
         """Return the value for the profile this notebook runs in."""
         return full if self.profile == "full" else quick
 
@@ -184,7 +183,7 @@ def device_line() -> str:
     return "1 CPU core" if cores == 1 else f"{cores} CPU cores"
 
 
-def strategy(devices: list | None = None) -> Any:
+def strategy(devices: list | None = None):
     """Return the ``tf.distribute`` strategy for this machine. Explained in notebooks 10 and 11.
 
     Where ``TF_CONFIG`` names several machines this is `MultiWorkerMirroredStrategy`: it waits

@@ -113,7 +113,7 @@ class CutMixExplorer(Explorer):
         If there is not one class number for each image.
     """
 
-    def __init__(self, images: Any, labels: Any, class_names: Sequence[str]):
+    def __init__(self, images, labels, class_names: Sequence[str]):
         self.images = np.asarray(images).clip(0, 255).astype("uint8")
         labels = np.asarray(labels)
         if self.images.ndim != 4 or labels.shape != self.images.shape[:1]:

@@ -71,7 +71,7 @@ def run_cells(cells: list[str], last: int, course: Course | None = None) -> tupl
     keras.utils.set_random_seed(0)
     namespace: dict = {
         "__name__": "lesson",
-        "course": course or Course("quick", "CPU", 0, True, "float32"),
+        "course": course or Course("quick", seed=0, deterministic=True),
     }
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

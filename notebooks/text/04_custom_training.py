@@ -72,7 +72,7 @@ plots.lines(
     "x",
     "y",
     "Four wrong labels move the whole line",
-    measured=y[:, 0],
+    points={"measured": (x[:, 0], y[:, 0])},
 )
 
 # %% [markdown]
@@ -113,7 +113,7 @@ plots.lines(
     "x",
     "y",
     "Huber's loss lets the four points be wrong",
-    measured=y[:, 0],
+    points={"measured": (x[:, 0], y[:, 0])},
 )
 
 # %%

@@ -43,6 +43,7 @@ from textwrap import shorten
 import keras
 import numpy as np
 import tensorflow as tf
+from IPython.display import display
 from keras import callbacks
 
 from helpers import data, models, plots, runtime
@@ -141,8 +142,14 @@ model = fresh(rate=4e-3)
 history = fit(model, EPOCHS, trail, best, last)
 
 best_epoch = int(np.argmin(history["val_loss"])) + 1
-panels = {"no callback stops it": {"lowest": [best_epoch]}}
-plots.callback_events(history["val_loss"], panels, "val_loss", "The last is not the best")
+plots.lines(
+    range(1, EPOCHS + 1),
+    {"val_loss": history["val_loss"]},
+    "epoch",
+    "val_loss",
+    "The last is not the best",
+    points={"lowest": ([best_epoch], [min(history["val_loss"])])},
+)
 
 # %%
 saved = sorted((folder / "trail").iterdir())
@@ -393,12 +400,20 @@ def watch(cut_patience, stop_patience, val_losses):
 
 
 pairs = [(2, 5), (5, 5), (7, 5)]
-panels = {
-    f"cut after {cut}, stop after {stop}": watch(cut, stop, plateau) for cut, stop in pairs
-}
-plots.callback_events(
-    plateau, panels, "val_loss", "A plateau patience as long as the stop's never acts"
-)
+panels = {pair: watch(*pair, plateau) for pair in pairs}
+for (cut, stop), events in panels.items():
+    points = {}
+    for event, epochs in events.items():
+        points[event] = (epochs, [plateau[epoch - 1] for epoch in epochs])
+    figure = plots.lines(
+        range(1, len(plateau) + 1),
+        {"val_loss": plateau},
+        "epoch",
+        "val_loss",
+        f"The rate is cut after {cut} epochs without a new best, the run stopped after {stop}",
+        points=points,
+    )
+    display(figure)
 
 # %% [markdown]
 # With equal patience the rate *is* cut, at the end of the very epoch that ends the run: nobody trains with it. Give the

@@ -498,7 +498,24 @@ stages = {
 rehearse(stages["with prefetch(1)"])  # the first time is always slower
 tries = [{name: rehearse(stage) for name, stage in stages.items()} for _ in range(3)]
 best = {name: min((one[name] for one in tries), key=took) for name in stages}
-plots.timeline(best, "Who waits for whom")
+
+# %%
+longest = max(took(spans) for spans in best.values())
+figure, axes = plots.figure(2, 1, (8.4, 3.6))
+for axis, (name, spans) in zip(axes.flat, best.items()):
+    first_start = spans["read"][0][0]
+    for row, busy in enumerate(spans.values()):
+        bars = [(start - first_start, end - start) for start, end in busy]
+        axis.broken_barh(bars, (row - 0.4, 0.8), color=plots.COLOURS[row], edgecolor="white")
+    axis.set_yticks([0, 1], labels=list(spans))
+    axis.set(title=f"{name}: {took(spans):.2f} s", xlabel="seconds", xlim=(0, 1.02 * longest))
+    axis.invert_yaxis()
+plots.describe(
+    figure,
+    "Who waits for whom",
+    "Above, reading and training take turns",
+    "Below, the next batch is read while the network trains",
+)
 
 # %% [markdown]
 # Every gap is somebody who waits. Without `prefetch` each waits for the other. With it, batch 2 is read *while* batch 1

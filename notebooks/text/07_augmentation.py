@@ -104,6 +104,7 @@ assert np.mean(away > 127) < np.mean(dot > 127)
 # In the exam, **inference**, nobody wants a flower turned at random. So each of these layers takes an argument
 # `training`. Does it obey? Count the values that changed.
 
+
 # %%
 def changed(layer, batch, training):
     """Return the proportion of values that a layer changes."""

@@ -133,21 +133,27 @@ def test_an_outline_is_exactly_around_the_pixels_of_the_box():
     assert fig.alt.endswith("B. B has a box around rows 2 to 6 and columns 3 to 11.")
 
 
-def test_measured_points_are_drawn_beside_the_curves():
+def test_points_are_marks_upon_the_curves_without_a_line():
     fig = plots.lines(
-        [0, 1, 2],
-        {"fit": [0.0, 1.0, 2.5], "truth": [1, 2, 3]},
-        "x",
+        [1, 2, 3],
+        {"fit": [0.0, 1.0, 2.0]},
+        "epoch",
         "y",
-        title="Fit",
-        measured=[1.0, 5.0, 2.0],
+        points={
+            "measured": ([1, 2, 3], [1.0, 5.0, 2.0]),
+            "stop": ([3], [2.0]),
+            "cut": ([], []),
+        },
     )
-    measured, *fits = fig.axes[0].lines
-    assert measured.get_linestyle() == "None"
-    assert list(measured.get_ydata()) == [1.0, 5.0, 2.0]
-    drawn = {line.get_label(): list(line.get_ydata()) for line in fits}
-    assert drawn == {"fit": [0.0, 1.0, 2.5], "truth": [1, 2, 3]}
-    assert "y against x: measured from 1 to 2, lowest 1, highest 5; fit from 0" in fig.alt
+    fit, measured, stop, cut = fig.axes[0].lines
+    assert list(fit.get_ydata()) == [0, 1, 2]
+    assert measured.get_linestyle() == stop.get_linestyle() == "None"
+    assert (list(stop.get_xdata()), list(stop.get_ydata())) == ([3], [2])
+    assert measured.get_marker() != stop.get_marker() != cut.get_marker()
+    assert "3 marks for measured, first at epoch [1]" in fig.alt
+    assert "0 marks for cut, first at epoch []" in fig.alt
+    labels = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
+    assert labels == ["fit", "measured", "stop", "cut"]
 
 
 def test_curves_differ_in_colour_and_in_line():
@@ -331,51 +337,3 @@ def test_a_layer_called_twice_cannot_be_drawn():
     model = keras.Model([left, right], keras.layers.Concatenate()([eye(left), eye(right)]))
     with pytest.raises(ValueError, match="more than once"):
         plots.model_graph(model)
-
-
-def test_events_of_callbacks_are_marked_on_the_metric():
-    values = [3.0, 2.0, 2.5, 2.6]
-    panels = {"patience 1": {"cut": [3], "stop": [3]}, "patience 9": {"stop": []}}
-    fig = plots.callback_events(values, panels, "loss", "Watch")
-    curve, cut, stop = fig.axes[0].lines
-    assert list(curve.get_xdata()) == [1, 2, 3, 4]
-    assert list(curve.get_ydata()) == values
-    assert (list(cut.get_xdata()), list(cut.get_ydata())) == ([3], [2.5])
-    assert stop.get_label() == "stop"
-    assert list(fig.axes[1].lines[0].get_ydata()) == values
-    said = "loss against epoch: loss from 3 to 2.6, lowest 2, highest 3"
-    assert fig.alt == (
-        f"Watch. patience 1: {said}. cut in epochs [3]. stop in epochs [3]. "
-        f"patience 9: {said}. stop in epochs none."
-    )
-
-
-def test_an_event_counts_epochs_from_one():
-    with pytest.raises(KeyError):
-        plots.callback_events([1.0], {"a": {"cut": [0]}}, "loss")
-
-
-def test_a_timeline_draws_each_piece_of_work_where_it_happened():
-    work = {
-        "alone": {"read": [(5.0, 5.1), (5.3, 5.4)], "train": [(5.1, 5.3)]},
-        "ahead": {"read": [(9.0, 9.2)]},
-    }
-    fig = plots.timeline(work, "Who waits")
-    alone, ahead = fig.axes
-    bars = [
-        (bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2)
-        for bar in alone.patches
-    ]
-    np.testing.assert_allclose(bars, [(0, 100, 0), (300, 100, 0), (100, 200, 1)], atol=1e-6)
-    assert [text.get_text() for text in alone.texts] == ["1", "2", "1"]
-    assert [text.get_text() for text in alone.get_yticklabels()] == ["read", "train"]
-    np.testing.assert_allclose(
-        [(bar.get_x(), bar.get_width()) for bar in ahead.patches], [(0, 200)], atol=1e-6
-    )
-    assert alone.get_xlim() == ahead.get_xlim(), "one scale, or lengths cannot be compared"
-    assert alone.get_ylim()[0] > alone.get_ylim()[1], "the first row is on top"
-    assert alone.patches[0].get_facecolor() != alone.patches[2].get_facecolor()
-    assert fig.alt == (
-        "Who waits. alone: read 2 times, busy 200 of 400 ms. alone: train 1 times, busy 200 "
-        "of 400 ms. ahead: read 1 times, busy 200 of 200 ms."
-    )
