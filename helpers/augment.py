@@ -272,8 +272,8 @@ class RandomCrop(_ImageMap):
 
     def __init__(self, height: int, width: int, seed: int = 0):
         super().__init__(seed)
-        self.height = checks.check_count("height", height, 1)
-        self.width = checks.check_count("width", width, 1)
+        self.height = height
+        self.width = width
 
     def change(self, images, seed) -> tf.Tensor:
         """Crop a batch of images; the same pair of integers draws the same windows."""

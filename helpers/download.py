@@ -20,20 +20,17 @@ class Archive:
     Attributes
     ----------
     url : where it is.
-    size : bytes.
     sha256 : checksum of the bytes, in hexadecimal.
     folder : the one folder inside it, and its name once unpacked.
     """
 
     url: str
-    size: int
     sha256: str
     folder: str
 
 
 FLOWER_PHOTOS = Archive(
     url="https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
-    size=228_813_984,
     sha256="4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",
     folder="flower_photos",
 )
@@ -89,8 +86,8 @@ def fetch(archive: Archive, into: Path) -> Path:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"Could not write to {into}: {error}. About {2.1 * archive.size / 1e6:.0f} MB are "
-            "needed there. Free some, or set KERAS_HOME to another folder.",
+            f"Could not write to {into}: {error}. Free some space there (the photographs take "
+            "480 MB), or set KERAS_HOME to another folder.",
         ) from error
     return final
 

@@ -100,7 +100,7 @@ def image_grid(
     Raises
     ------
     ValueError
-        If the images are no batch, or the titles are not as many as the images.
+        If the images are no batch.
     """
     images = np.asarray(images, "float32")
     if images.ndim not in (3, 4) or len(images) == 0:
@@ -108,8 +108,6 @@ def image_grid(
             f"images have shape {images.shape}; give a batch, (N, H, W) or (N, H, W, channels)."
         )
     titles = list(titles) or [""] * len(images)
-    if len(titles) != len(images):
-        raise ValueError(f"there are {len(images)} images and {len(titles)} titles.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     width = size * columns
@@ -230,19 +228,12 @@ def learning_curves(
         Name of the run -> Keras' ``History.history``.
     metrics
         Keys to draw, one panel each; ``val_<key>`` is drawn where it exists.
-
-    Raises
-    ------
-    ValueError
-        If a run lacks one of the metrics.
     """
     width = 4.2 * len(metrics) + 2  # and the legend
     fig, [axes] = figure(1, len(metrics), (width, 3.4))
     sentences = []
     for ax, metric in zip(axes, metrics):
         for (name, history), colour in zip(histories.items(), cycle(COLOURS)):
-            if metric not in history:
-                raise ValueError(f"run {name!r} has no {metric!r}; it has {sorted(history)}.")
             curves = {
                 "training": (metric, ".--"),
                 "validation": (f"val_{metric}", ".-"),
@@ -319,7 +310,7 @@ def tensor_blocks(tensors: Mapping[str, Any], title: str = "") -> CourseFigure:
     Raises
     ------
     ValueError
-        For a tensor that is empty, of a higher rank or too large to be read.
+        For a tensor of a higher rank, or too large to be read.
     """
     blocks = {name: _block_rows(name, tensor) for name, tensor in tensors.items()}
     everything = [row for rows in blocks.values() for row in rows]
@@ -362,10 +353,9 @@ def _block_rows(name, tensor):
     for table in tables:
         rows += [*table, []]
     rows = rows[:-1]
-    lengths = [np.size(row) for row in rows]
-    if rank > 3 or not any(lengths) or max(len(rows), *lengths) > 12:
+    if rank > 3 or max(len(rows), *map(np.size, rows)) > 12:
         raise ValueError(
-            f"{name!r} has shape {tuple(tensor.shape)}; rank 0 to 3 and 1 to 12 cells down and "
+            f"{name!r} has shape {tuple(tensor.shape)}; rank 0 to 3 and 12 cells down and "
             "across can be drawn: take a slice of it."
         )
     return rows

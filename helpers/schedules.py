@@ -178,7 +178,7 @@ def sample(schedule: Callable, steps: int | Sequence[int]) -> np.ndarray:
         float32, one rate for each step.
     """
     if np.ndim(steps) == 0:
-        steps = range(check_count("steps", steps, 1))
+        steps = range(steps)
     steps = np.asarray(steps)
     if isinstance(schedule, Schedule):
         return ops.convert_to_numpy(schedule(steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ class SeededMap:
     def __init__(self, seed: int):
         import tensorflow as tf
 
-        if not hasattr(seed, "__index__"):
-            raise TypeError(f"seed must be an integer, got {seed!r}")
-        self.seed = int(seed)
+        self.seed = operator.index(seed)  # refuses all but integers
         self._generator = tf.random.Generator.from_seed(self.seed, alg="philox")
 
     def __call__(self, *batch):

@@ -87,7 +87,6 @@ class Explorer:
                 "model_id": self.box.model_id,
             },
             "image/png": b64encode(self.picture.value).decode(),
-            "text/plain": f"<{type(self).__name__}>",
         }
         metadata = {"image/png": {"alt": self.figure.alt}}
         return data, metadata
@@ -106,21 +105,11 @@ class CutMixExplorer(Explorer):
         Class numbers, shape (N,).
     class_names
         Name of each class.
-
-    Raises
-    ------
-    ValueError
-        If there is not one class number for each image.
     """
 
     def __init__(self, images, labels, class_names: Sequence[str]):
         self.images = np.asarray(images).clip(0, 255).astype("uint8")
         labels = np.asarray(labels)
-        if self.images.ndim != 4 or labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"images have shape {self.images.shape}, labels {labels.shape}; give images "
-                "(N, H, W, 3) and one class number for each, shape (N,)."
-            )
         self.names = [class_names[label] for label in labels]
         count, height, width, _ = self.images.shape
         other_class = int(np.argmax(labels != labels[0]))
@@ -205,11 +194,6 @@ class ScheduleExplorer(Explorer):
         Steps of one epoch; the sliders count epochs.
     epochs
         Length of the training run that is drawn.
-
-    Raises
-    ------
-    ValueError
-        For another kind.
     """
 
     def __init__(self, kind: str, steps_per_epoch: int, epochs: int):
@@ -223,7 +207,7 @@ class ScheduleExplorer(Explorer):
                 "warmup_steps": _whole_slider("warm-up epochs", epochs, warmup),
                 "decay_steps": _whole_slider("decay epochs", 2 * epochs, epochs - warmup),
             }
-        elif kind == "RampSustainDecay":
+        else:
             controls = {
                 "start_lr": _rate_slider("start_lr", 1e-5),
                 "max_lr": _rate_slider("max_lr", 1e-3),
@@ -232,8 +216,6 @@ class ScheduleExplorer(Explorer):
                 "sustain_steps": _whole_slider("sustain epochs", epochs, 0),
                 "decay_rate": _share_slider("decay per epoch", 0.8),
             }
-        else:
-            raise ValueError(f"kind is {kind!r}; choose 'WarmupCosine' or 'RampSustainDecay'.")
         figure, [[self._ax]] = plots.figure(1, 1, (8, 3.2))
         (self._curve,) = self._ax.plot(
             [],
