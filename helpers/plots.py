@@ -234,20 +234,17 @@ def learning_curves(
     sentences = []
     for ax, metric in zip(axes, metrics):
         for (name, history), colour in zip(histories.items(), cycle(COLOURS)):
-            curves = {
-                "training": (metric, ".--"),
-                "validation": (f"val_{metric}", ".-"),
-            }
-            for part, (key, style) in curves.items():
-                if key in history:
-                    values = history[key]
-                    ax.plot(
-                        range(1, len(values) + 1),
-                        values,
-                        style,
-                        color=colour,
-                        label=f"{name}, {part}",
-                    )
+            curves = {"training": history[metric]}
+            if f"val_{metric}" in history:
+                curves["validation"] = history[f"val_{metric}"]
+            for (part, values), style in zip(curves.items(), [".--", ".-"]):
+                ax.plot(
+                    range(1, len(values) + 1),
+                    values,
+                    style,
+                    color=colour,
+                    label=f"{name}, {part}",
+                )
         said = _label_curves(ax, "epoch", metric.replace("_", " "))
         sentences.append(said)
     fig.legend(
