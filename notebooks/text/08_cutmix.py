@@ -465,8 +465,8 @@ val = small.batches("val", 64, one_hot=True, cache=True)
 
 def run(seed, mixing):
     """Train the small CNN, with or without CutMix; return its macro F1 on the validation images."""
-    step = cutmix.CutMix(alpha=1.0, probability=0.5, seed=seed) if mixing else None
-    train = small.batches("train", 32, one_hot=True, augment=step, cache=True, seed=seed)
+    steps = [cutmix.CutMix(alpha=1.0, probability=0.5, seed=seed)] if mixing else []
+    train = small.batches("train", 32, one_hot=True, augment=steps, cache=True, seed=seed)
     network = models.small_cnn(num_classes, PIXELS)
     network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
     network.fit(train, epochs=EPOCHS, verbose=0, shuffle=False)
