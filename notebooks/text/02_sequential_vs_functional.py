@@ -441,7 +441,10 @@ print("the same weights")
 
 # %%
 def spied(food, labels=None, **settings):
-    """Fit a model without an input layer; return what its train_step was given, batch by batch."""
+    """Fit a model without an input layer.
+
+    Return what its train_step was given, batch by batch.
+    """
     arrived = []
 
     class Spy(keras.Sequential):

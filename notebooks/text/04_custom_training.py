@@ -831,7 +831,7 @@ assert [name for name, new in news.items() if not new] == ["tensor 2.0", "Python
 
 # %%
 def per_call(convert):
-    """Call a function twenty times; return the median milliseconds of a call, and how often it was traced."""
+    """Return the median milliseconds of twenty calls, and how often it was traced."""
     traced.clear()
 
     @tf.function

@@ -83,7 +83,10 @@ def fit(model, epochs, *watchers):
 
 
 def same(first, second):
-    """Whether two models hold the same weights: in every bit where the device promises that, else nearly."""
+    """Whether two models hold the same weights.
+
+    In every bit where the device promises that, else nearly.
+    """
     pairs = zip(first.get_weights(), second.get_weights())
     return all(
         np.array_equal(a, b) if course.deterministic else np.allclose(a, b, atol=1e-3)
@@ -320,7 +323,10 @@ print(
 
 # %%
 def rehearse(val_losses, *watchers):
-    """Play a validation loss to real callbacks; return the learning rate of each epoch that would have run."""
+    """Play a validation loss to real callbacks.
+
+    Return the learning rate of each epoch that would have run.
+    """
     model = fresh()
     model.stop_training = False
     stage = callbacks.CallbackList(list(watchers), model=model)

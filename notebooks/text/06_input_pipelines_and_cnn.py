@@ -465,7 +465,10 @@ def stamped(spans):
 
 # %%
 def rehearse(stage, batches=7, seconds=0.03):
-    """Read and train, 30 ms each; return when each was busy. `stage` is put behind the reader."""
+    """Read and train, 30 ms each.
+
+    Return when each was busy. `stage` is put behind the reader.
+    """
     spans = {"read": [], "train": []}
 
     def read(number):
@@ -762,7 +765,10 @@ assert pooled[0, 10, 15, 0] == tf.reduce_max(edges[0, 20:22, 30:32, 0])
 
 # %%
 def build(size, num_classes):
-    """Return the CNN of the notes: three blocks of convolution and pooling, then two dense layers."""
+    """Return the CNN of the notes.
+
+    Three blocks of convolution and pooling, then two dense layers.
+    """
     model = keras.Sequential([keras.Input((size, size, 3)), keras.layers.Rescaling(1 / 255)])
     for filters in (16, 32, 64):
         model.add(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
@@ -998,7 +1004,7 @@ class Shaken(keras.layers.Layer):
 
 # %%
 def deep(kind):
-    """Return eight dense layers, "plain", "normalised" or "shaken", and the output of the fourth."""
+    """Return eight layers, "plain", "normalised" or "shaken", and the output of the fourth."""
     keras.utils.set_random_seed(0)
     outputs, inputs = [], keras.Input((16, 16, 3))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 127.5, -1)(inputs))

@@ -587,7 +587,7 @@ mirror_image = seen.map(lambda x, y: (tf.image.flip_left_right(x), y))
 
 # %%
 class Run(NamedTuple):
-    """A trained network, its history, and its accuracy on pictures it was trained on, those mirrored, and new ones."""
+    """A trained network, its history, and its accuracy on three sets of pictures."""
 
     network: keras.Model
     history: dict
@@ -598,21 +598,25 @@ class Run(NamedTuple):
 
 
 # %%
+def random_layers(seed):
+    """Return the three layers of section 1, with seeds of their own."""
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal", seed=seed),
+            keras.layers.RandomRotation(0.1, seed=seed + 1),
+            keras.layers.RandomZoom(0.2, seed=seed + 2),
+        ],
+        name="augmentation",
+    )
+
+
+# %%
 runs = {}
 
 
 def run(seed, augmentation, dropout):
-    """Train the small CNN, keep what there is to know of it, and return its accuracy on new pictures."""
-    layers = None
-    if augmentation:
-        layers = keras.Sequential(
-            [
-                keras.layers.RandomFlip("horizontal", seed=seed),
-                keras.layers.RandomRotation(0.1, seed=seed + 1),
-                keras.layers.RandomZoom(0.2, seed=seed + 2),
-            ],
-            name="augmentation",
-        )
+    """Train the small CNN, keep what it did, and return its accuracy on new pictures."""
+    layers = random_layers(seed) if augmentation else None
     network = models.small_cnn(num_classes, SMALL, augmentation=layers, dropout=dropout)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(RATE), loss, metrics=["accuracy"])

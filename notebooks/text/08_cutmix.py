@@ -300,7 +300,7 @@ exercises.batch.check(mix_batch)
 
 # %%
 def worst_label_error(mix_batch, size=65, batch=32):
-    """Mix images filled with their own number; return the largest |label weight - counted share|."""
+    """Return the largest |label weight - counted share| for images that hold their number."""
     filled = tf.cast(
         tf.broadcast_to(tf.range(batch)[:, None, None, None], (batch, size, size, 3)),
         tf.float32,
@@ -362,7 +362,10 @@ exercises.fault.check(fault)
 
 # %%
 def loop_cutmix(x, y):
-    """The notes' way, with their mistakes in spelling mended: one image after the other, slices glued together."""
+    """The notes' way, with their mistakes in spelling mended.
+
+    One image after the other, slices glued together.
+    """
     height, width, mixed, shared = x.shape[1], x.shape[2], [], []
     for i in range(x.shape[0]):
         j = tf.random.uniform((), 0, x.shape[0], tf.int32)
@@ -464,7 +467,10 @@ val = small.batches("val", 64, one_hot=True, cache=True)
 
 
 def run(seed, mixing):
-    """Train the small CNN, with or without CutMix; return its macro F1 on the validation images."""
+    """Train the small CNN, with or without CutMix.
+
+    Return its macro F1 on the validation images.
+    """
     steps = [cutmix.CutMix(alpha=1.0, probability=0.5, seed=seed)] if mixing else []
     train = small.batches("train", 32, one_hot=True, augment=steps, cache=True, seed=seed)
     network = models.small_cnn(num_classes, PIXELS)

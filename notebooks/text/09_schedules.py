@@ -323,7 +323,10 @@ def exponential_lr(epoch, start_lr=0.1, max_lr=0.05, rampup_epochs=3, decay=0.8)
 
 
 def used(rule):
-    """Train five epochs under a rule for LearningRateScheduler; return the rate of each epoch."""
+    """Train five epochs under a rule for LearningRateScheduler.
+
+    Return the rate of each epoch.
+    """
     network = tiny(0.001)
     scheduler = keras.callbacks.LearningRateScheduler(rule)
     return network.fit(x, x.sum(axis=1), epochs=5, verbose=0, callbacks=[scheduler]).history[
@@ -412,7 +415,10 @@ RUN = 5  # epochs of 2,048 / 64 = 32 steps
 
 # %%
 def train(rate):
-    """Train the dense classifier at a rate or a schedule; return its history and the recorder."""
+    """Train the dense classifier at a rate or a schedule.
+
+    Return its history and the recorder.
+    """
     keras.utils.set_random_seed(0)
     network = models.dense_classifier()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

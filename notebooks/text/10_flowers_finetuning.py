@@ -240,7 +240,7 @@ y_train, y_val = (
 
 
 def extract(scale):
-    """Return the frozen backbone's features of all training and validation images, read once."""
+    """Return the frozen backbone's features of all training and validation images."""
     parts = (flowers.batches(part, 64, training=False) for part in ("train", "val"))
     return [
         features.predict(part.map(lambda x, y: tf.cast(x, tf.float32) * scale), verbose=0)

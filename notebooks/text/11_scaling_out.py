@@ -83,7 +83,7 @@ model = models.dense_classifier()
 
 
 def gradient(rows, loss_of):
-    """Return the gradient of the first weights, from the loss that `loss_of` makes of the rows' losses."""
+    """Return the gradient of the first weights, of the loss that `loss_of` makes of rows."""
     with tf.GradientTape() as tape:
         loss = loss_of(per_row(y[rows], model(x[rows])))
     return tape.gradient(loss, model.trainable_variables)[0].numpy()
@@ -150,7 +150,10 @@ exercises.loss.check(part_of_the_loss)
 
 # %%
 def fresh(normalise=None):
-    """Return a small compiled classifier; `normalise` adds batch normalisation, synchronised (True) or not (False)."""
+    """Return a small compiled classifier.
+
+    `normalise` adds batch normalisation, synchronised (True) or not (False).
+    """
     keras.utils.set_random_seed(0)
     norm = (
         [] if normalise is None else [keras.layers.BatchNormalization(synchronized=normalise)]
@@ -566,7 +569,10 @@ assert not (folder / "run.npz").exists(), "a run that ended well clears its chec
 
 # %%
 def ring(gradients):
-    """All-reduce by a ring. Return what each machine ends up with, and how many numbers each has sent."""
+    """All-reduce by a ring.
+
+    Return what each machine ends up with, and how many numbers each has sent.
+    """
     n, sent = len(gradients), 0
     pieces = [np.split(gradient.copy(), n) for gradient in gradients]
     for turn in range(2 * (n - 1)):

@@ -387,7 +387,7 @@ def test_bad_options_are_refused_when_the_object_is_made():
         CutMix(alpha=0)
     with pytest.raises(ValueError, match="probability"):
         CutMix(probability=2)
-    with pytest.raises(TypeError, match="seed"):
+    with pytest.raises(TypeError, match="integer"):
         CutMix(seed=0.5)
 
 
