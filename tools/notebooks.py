@@ -26,7 +26,8 @@ from nbconvert.preprocessors import ClearOutputPreprocessor
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from helpers.runtime import output_folder
+from helpers.checking.sandbox import memory_taken
+from helpers.runtime import output_folder, replacing
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 METADATA = {
@@ -78,18 +79,16 @@ def updated(text: Path) -> NotebookNode:
 
 def save(book: NotebookNode, path: Path) -> None:
     """Write a notebook whole or not at all: an interrupted build leaves the old one."""
-    partial = path.with_suffix(".partial")
-    nbformat.write(book, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        nbformat.write(book, partial)
 
 
 def resident_memory(pid: int) -> int:
     """Return the bytes that a process and all that it started occupy; 0 if it is gone."""
     total = 0
     try:
-        process = psutil.Process(pid)
-        total += process.memory_info().rss
-        for child in process.children():
+        total += memory_taken(pid=pid)
+        for child in psutil.Process(pid).children():
             total += resident_memory(child.pid)
     except psutil.NoSuchProcess:  # it ended just now
         pass

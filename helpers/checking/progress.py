@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.checking import display
-from helpers.runtime import output_folder
+from helpers.runtime import output_folder, replacing
 
 Noted = dict[str, dict[str, dict[str, Any]]]  # facts by notebook and number
 
@@ -21,12 +21,9 @@ def note(notebook: str, number: int, **facts: Any) -> None:
     noted = load()
     exercises = noted.setdefault(notebook, {})
     exercises.setdefault(str(number), {}).update(facts)
-    with contextlib.suppress(OSError):
-        file = _file()
-        partial = file.with_suffix(".partial")
-        text = json.dumps(noted, indent=1, sort_keys=True)
+    text = json.dumps(noted, indent=1, sort_keys=True)
+    with contextlib.suppress(OSError), replacing(_file()) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
 
 
 def load() -> Noted:

@@ -118,9 +118,9 @@ def _wait(
     """Wait until a run has finished; return the limit it broke, or None."""
     wall_start = time.monotonic()
     processor_start = time.process_time()
-    memory_start = _memory_taken()
+    memory_start = memory_taken()
     while not finished.wait(0.05):  # short, so that Ctrl-C is heard on every system
-        if memory is not None and _memory_taken() - memory_start > memory:
+        if memory is not None and memory_taken() - memory_start > memory:
             return OutOfMemory
         wall = time.monotonic() - wall_start
         processor = time.process_time() - processor_start
@@ -144,13 +144,16 @@ def _interrupt(
             return
 
 
-def _memory_taken(kind: str = "rss") -> int:
-    """Return the bytes of memory that this process has taken; 0 where that cannot be told."""
+def memory_taken(kind: str = "rss", pid: int | None = None) -> int:
+    """Return the bytes of memory that a process, this one unless told otherwise, has taken.
+
+    They are 0 where that cannot be told.
+    """
     try:
         import psutil  # comes with the notebook's kernel
     except ImportError:
         return 0
-    return getattr(psutil.Process().memory_info(), kind)
+    return getattr(psutil.Process(pid).memory_info(), kind)
 
 
 @contextlib.contextmanager
@@ -163,7 +166,7 @@ def memory_limited(extra: int | None) -> Iterator[None]:
     """
     import tensorflow as tf
 
-    taken = _memory_taken("data") if sys.platform == "linux" else 0
+    taken = memory_taken("data") if sys.platform == "linux" else 0
     if extra is None or not taken or tf.config.get_visible_devices("GPU"):
         yield
         return
