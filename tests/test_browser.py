@@ -24,6 +24,7 @@ FLAGS = [
 ]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
     pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX"),
 ]

@@ -234,6 +234,7 @@ def test_the_workflows_run_commands_that_exist():
     assert "\nformat:" in makefile
 
 
+@pytest.mark.slow
 def test_importing_a_module_has_no_side_effects_on_tensorflow():
     names = sorted(p.stem for p in (ROOT / "helpers").glob("*.py") if p.stem != "__init__")
     code = f"""
@@ -271,6 +272,7 @@ def test_style(command):
     )
 
 
+@pytest.mark.slow
 def test_a_plain_pip_install_carries_the_package_and_its_data(tmp_path):
     pytest.importorskip("hatchling")
     result = subprocess.run(
@@ -314,6 +316,7 @@ print(json.dumps([runtime.__file__, str(runtime.course_path("data", "flowers"))]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs make")
+@pytest.mark.slow
 def test_make_lab_serves_the_course():
     """The notebooks are listed, and open whichever of text and notebook is newer."""
     with lab(ROOT, ["make", "lab", "ARGS="]) as (url, token, _):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import yaml
 
 from helpers.runtime import PROFILES
@@ -93,6 +94,7 @@ def test_the_pages_configuration_is_yaml_that_the_course_heeds():
     assert names["COURSE_DATA"].startswith(mounted)
 
 
+@pytest.mark.slow
 def test_the_memory_limit_holds_the_server_and_the_largest_kernel_and_the_command_exists():
     (command,) = set(re.findall(r"benchmarks/\w+\.py", "".join(blocks("sh"))))
     result = subprocess.run(

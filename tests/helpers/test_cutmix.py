@@ -391,6 +391,7 @@ def test_bad_options_are_refused_when_the_object_is_made():
         CutMix(seed=0.5)
 
 
+@pytest.mark.slow
 def test_the_first_use_in_a_process_may_be_inside_a_pipeline():
     """Whether XLA works is found out at the first call, and `Dataset.map` may be tracing it."""
     code = """

@@ -19,6 +19,8 @@ from helpers import distributed
 from helpers.distributed import checkpoint
 from helpers.distributed.replicas import Replicas
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests" / "helpers" / "distributed_worker.py"
 

@@ -19,6 +19,8 @@ from lessons import code_cells
 
 from helpers import schedules
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("jax")
 
 ROOT = Path(__file__).resolve().parents[2]

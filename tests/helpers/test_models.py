@@ -167,6 +167,7 @@ def test_preprocessing_is_the_backbones_own(backbone, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("backbone", models.BACKBONES)
+@pytest.mark.slow
 def test_real_backbones_are_frozen_inside_and_reload_as_they_were(backbone, tmp_path):
     model = models.transfer_classifier(backbone, 3, 32, weights=None)
     base = backbone_of(model)
@@ -208,6 +209,7 @@ def test_the_head_is_pooling_dropout_and_the_logits():
     assert model.count_params() - backbone_of(model).count_params() == 192 * 3 + 3
 
 
+@pytest.mark.slow
 def test_mixed_precision_ends_in_float32():
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -295,6 +297,7 @@ def test_unfreeze_counts_layers_and_parameters():
 
 
 @pytest.mark.parametrize("backbone", ["bundled", "MobileNetV2", "MobileNetV3Small"])
+@pytest.mark.slow
 def test_a_model_of_any_size_is_the_model_of_each_size(backbone):
     free = models.transfer_classifier(backbone, 3, None, weights=None)
     for side in (32, 64):

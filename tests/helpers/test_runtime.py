@@ -82,6 +82,7 @@ print(course.deterministic, weights.tobytes().hex())
 """
 
 
+@pytest.mark.slow
 def test_two_fresh_runs_give_bit_identical_weights():
     first, second = run_python(TRAIN), run_python(TRAIN)
     assert first == second
@@ -162,6 +163,7 @@ assert np.allclose(losses["one"], losses["two"], rtol=1e-5), losses
 """
 
 
+@pytest.mark.slow
 def test_mirrored_training_on_two_virtual_devices_equals_one():
     assert run_python(MIRRORED).split("\n")[:2] == ["one 1", "two 2"]
 
@@ -270,6 +272,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.slow
 def test_start_leaves_stderr_empty_and_working():
     code = "from helpers import runtime; runtime.start(); import os; os.write(2, b'mine')"
     result = subprocess.run(

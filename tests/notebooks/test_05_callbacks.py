@@ -65,6 +65,7 @@ def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
         np.testing.assert_array_equal(weight, other)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_loaded_in_a_fresh_process_and_trains_on_from_there(tmp_path):
     """The other process gets the file alone: no code of the course."""
     x, y = pictures()

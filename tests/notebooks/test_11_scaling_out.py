@@ -53,6 +53,7 @@ def test_parameters_and_multiply_adds_are_the_networks_own(name):
     assert multiply_adds(model) == pytest.approx(work, rel=0.02)
 
 
+@pytest.mark.slow
 def test_vgg16_is_counted_by_hand():
     """Half a gigabyte of weights is too much to build for a number."""
     parameters = work = 0

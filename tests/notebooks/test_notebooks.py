@@ -130,6 +130,7 @@ def test_an_impostor_is_named_and_the_way_out_shown(tmp_path):
     assert "pip install" in result.stderr
 
 
+@pytest.mark.slow
 def test_in_a_checkout_the_courses_own_helpers_win(tmp_path):
     result = setup_cell_beside_an_impostor(tmp_path, cwd=ROOT / "notebooks")
     assert result.returncode == 0, result.stderr

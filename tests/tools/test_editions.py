@@ -259,6 +259,7 @@ def test_the_slides_show_pictures_before_the_code_that_drew_them(name):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=() if n == "08_cutmix" else pytest.mark.long) for n in LEARNER],
@@ -410,6 +411,7 @@ def error_free(folder: Path, name: str, learner: str) -> bool:
     }
 
 
+@pytest.mark.slow
 def test_nbgrader_releases_the_student_edition_and_marks_it(tmp_path, monkeypatch):
     """A notebook up to its first exercise; who wrote nothing can run all cells."""
     name = "09_schedules"

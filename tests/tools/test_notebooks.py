@@ -13,6 +13,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tools import notebooks
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_failing_notebook_shows_its_cell_and_the_error_in_five_lines():
     old = nbformat.v4.new_output("stream", text="of an earlier run")

@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 
 from tools import offline_kit
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 HERE = f"{SYSTEM}-{sys.version_info[0]}.{sys.version_info[1]}"

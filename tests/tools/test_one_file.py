@@ -487,6 +487,7 @@ def go(out, platform, name, python, tmp_path, cache, *path, layout=LAYOUTS[0], *
     return run
 
 
+@pytest.mark.slow
 def test_the_capstone_runs_alone_on_kaggle(out, python, tmp_path, cache):
     run = go(out, "kaggle", "10_flowers_finetuning", python, tmp_path, cache)
     assert not (cache / "tf-vision-course").exists(), (

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from helpers.checking.pipelines import runs_ahead, three_epochs, without_optimizations
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 DETERMINISTIC = """
 import keras, tensorflow as tf

@@ -236,6 +236,7 @@ print("peak", peak() < 10 * 2**30)  # of the 80 asked for: a busy machine wakes 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux", reason="a limit on single allocations exists on Linux only"
 )
@@ -255,6 +256,7 @@ def test_huge_allocations_are_refused_and_the_process_lives():
     assert peak == "peak True"
 
 
+@pytest.mark.slow
 def test_the_guards_hold_inside_a_notebooks_kernel():
     cells = [
         "import sys; sys.path.insert(0, 'helpers/..')\nimport numpy as np\nfrom "
