@@ -87,6 +87,7 @@ class Explorer:
                 "model_id": self.box.model_id,
             },
             "image/png": b64encode(self.picture.value).decode(),
+            "text/plain": "Run this cell to get the sliders.",
         }
         metadata = {"image/png": {"alt": self.figure.alt}}
         return data, metadata
