@@ -12,9 +12,6 @@ TESTABLE := .venv/ready-to-test
 # A file of tests, or a notebook with its kernel, stays in one process.
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-# What belongs to one notebook: itself, what is claimed of it, its exercises.
-BELONGING = $(wildcard notebooks/$(ONLY)*.ipynb) tests/notebooks tests/helpers/exercises -k '$(ONLY)'
-
 .PHONY: help lab run check test test-all notebooks colab kaggle editions offline-kit format lock data clean
 
 help:
@@ -60,8 +57,16 @@ run: $(READY)
 check: $(TESTABLE)
 	$(PYTEST) tests -m 'not long and not slow' $(ARGS)
 
+ifdef ONLY
+# What belongs to one notebook: itself, and beside it what is claimed of it, and its exercises.
 test: $(TESTABLE)
-	$(PYTEST) -m 'not long' $(if $(ONLY),$(BELONGING)) $(ARGS)
+	PYTHONPATH=tests $(PY) -m pytest -p conftest notebooks/$(ONLY)*.ipynb $(ARGS) & notebook=$$!; \
+	$(PY) -m pytest tests/notebooks tests/helpers/exercises -k '$(ONLY)' -m 'not long' $(ARGS); tests=$$?; \
+	wait $$notebook && exit $$tests
+else
+test: $(TESTABLE)
+	$(PYTEST) -m 'not long' $(ARGS)
+endif
 
 test-all: $(TESTABLE)
 	$(PYTEST) $(ARGS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 MOST_SHOWN = 12  # numbers of an array or a tuple
@@ -11,7 +9,7 @@ ATOL = 1e-5  # how far floats near 0 may be off
 SIMPLE = (type(None), str, bytes, int, float)
 
 
-def plain(value: Any) -> Any:
+def plain(value):
     """Copy a value into numbers, text, arrays, and tuples and dicts of these.
 
     Of other things only the type remains, as text.
@@ -36,7 +34,7 @@ def plain(value: Any) -> Any:
     return array
 
 
-def equal(one: Any, other: Any, rtol: float) -> bool:
+def equal(one, other, rtol: float) -> bool:
     """Tell whether two plain values are equal: floats nearly, the rest exactly.
 
     A tuple and an array of its shape and numbers are equal.
@@ -65,7 +63,7 @@ def _is_row(value):
     return isinstance(value, tuple)
 
 
-def difference(expected: Any, got: Any, rtol: float) -> str:
+def difference(expected, got, rtol: float) -> str:
     """Say how two plain values differ.
 
     Arrays differ by their shapes, or, if they are large, at the first place; all else as a
@@ -95,7 +93,7 @@ def _first_difference(expected, got, rtol):
     raise ValueError("the two arrays are equal")
 
 
-def in_words(value: Any, digits: int = 4) -> str:
+def in_words(value, digits: int = 4) -> str:
     """Put a plain value into few words."""
     if isinstance(value, dict):
         items = []

@@ -127,12 +127,12 @@ class Exercise:
 
         return add
 
-    def right(self, answer: Any) -> Any:
+    def right(self, answer):
         """Decorate a right answer written differently; the tests try it."""
         self.alternatives.append(Case(_words(answer), answer))
         return answer
 
-    def check(self, answer: Any) -> None:
+    def check(self, answer) -> None:
         """Show what is to be said of an answer, and note it in the progress file."""
         verdict = self.judge(answer)
         display.verdict(verdict.text, verdict.printed)
@@ -141,7 +141,7 @@ class Exercise:
         elif verdict.kind != "untried":
             progress.note(self.notebook, self.number, tried=True)
 
-    def judge(self, answer: Any) -> Verdict:
+    def judge(self, answer) -> Verdict:
         """Say what an answer is, without showing it."""
         if is_stub(answer):
             return self._verdict("untried", "not attempted yet")
@@ -172,7 +172,7 @@ class Exercise:
         printed = found.printed if found else ""
         return Verdict(kind, text, misconception, printed)
 
-    def points(self, answer: Any) -> float:
+    def points(self, answer) -> float:
         """Return 1.0 for a right answer, else 0.0: the value of a cell that nbgrader marks."""
         return float(self.judge(answer).kind == "right")
 
@@ -207,7 +207,7 @@ class Exercise:
         return textwrap.dedent(source).rstrip()
 
     def observe_answer(
-        self, answer: Any, *, limited: bool = False, until_unlike: Observations | None = None
+        self, answer, *, limited: bool = False, until_unlike: Observations | None = None
     ) -> Observations:
         """Observe an answer in the sandbox.
 
@@ -324,7 +324,7 @@ def is_student_edition() -> bool:
     return edition.strip().lower() == "student"
 
 
-def is_stub(answer: Any) -> bool:
+def is_stub(answer) -> bool:
     """Tell whether an answer is as the notebook came.
 
     That is `...`, None, a function that does nothing but return these, or a class whose methods

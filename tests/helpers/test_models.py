@@ -457,6 +457,7 @@ def downloads(tmp_path_factory):
 
 
 @pytest.mark.parametrize("backbone", models.BACKBONES)
+@pytest.mark.slow
 def test_offline_without_weights_says_what_to_do(backbone, downloads):
     found, folder = downloads
     message, seconds, left = found["offline"][backbone]
@@ -490,6 +491,7 @@ def test_a_download_is_used_and_kept_in_keras_cache(downloads):
 
 
 @pytest.mark.parametrize("place", ["cache", "read-only cache", "home", "Kaggle"])
+@pytest.mark.slow
 def test_weights_of_another_size_are_found(place, monkeypatch, tmp_path):
     """With only the 224 pixel file at hand, 160 pixels use it and ask no one."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

@@ -36,6 +36,7 @@ def pictures():
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 0), (2, 2), (3, 3)])
+@pytest.mark.slow
 def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
     epoch, batch, tmp_path
 ):

@@ -20,6 +20,8 @@ from tools.editions.slides import FORMULA, deck, figures, is_figure, presented
 from tools.editions.student import student
 from tools.editions.teacher import teacher, timetable, timings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 LEARNER = committed()
@@ -259,7 +261,6 @@ def test_the_slides_show_pictures_before_the_code_that_drew_them(name):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=() if n == "08_cutmix" else pytest.mark.long) for n in LEARNER],
@@ -411,7 +412,6 @@ def error_free(folder: Path, name: str, learner: str) -> bool:
     }
 
 
-@pytest.mark.slow
 def test_nbgrader_releases_the_student_edition_and_marks_it(tmp_path, monkeypatch):
     """A notebook up to its first exercise; who wrote nothing can run all cells."""
     name = "09_schedules"

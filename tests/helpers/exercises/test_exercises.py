@@ -75,6 +75,7 @@ def test_a_misconception_is_told_apart_and_gets_its_own_sentence(
     assert case.sentence in printed
 
 
+@pytest.mark.slow
 def test_the_agreed_outcomes_are_those_of_the_known_answers():
     there = {name: set(cases) for name, cases in OUTCOMES.items()}
     assert there == {identity(e): set(known(e)) for e in ALL}, (
@@ -105,6 +106,7 @@ def test_there_are_enough_misconceptions_and_hints(exercise):
 
 
 @each_wrong
+@pytest.mark.slow
 def test_a_message_does_not_show_the_reference(exercise, case, monkeypatch):
     monkeypatch.setattr(exercise, "misconceptions", [])
     texts = case.sentence, exercise.judge(case.answer).text
@@ -120,6 +122,7 @@ def test_a_message_does_not_show_the_reference(exercise, case, monkeypatch):
 
 
 @each
+@pytest.mark.slow
 def test_observations_depend_on_no_earlier_answer_and_not_on_tensorflows_seed(exercise):
     before = exercise.observe_answer(exercise.reference)
     for case in exercise.misconceptions:
@@ -137,6 +140,7 @@ def test_no_module_of_exercises_imports_another():
 
 
 @each
+@pytest.mark.slow
 def test_a_check_takes_less_than_two_seconds(exercise):
     """The slowest check: the first of a process, that has to look at all known wrong answers.
 
