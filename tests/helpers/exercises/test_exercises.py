@@ -62,6 +62,7 @@ def test_right_answers_written_differently_pass(exercise, capsys):
 
 
 @each_wrong
+@pytest.mark.slow
 def test_a_misconception_is_told_apart_and_gets_its_own_sentence(
     exercise, case, capsys, monkeypatch
 ):
