@@ -55,7 +55,7 @@ run: $(READY)
 	$(PY) -m tools.notebooks run $(ONLY)
 
 check: $(TESTABLE)
-	$(PYTEST) tests -m 'not long and not slow' $(ARGS)
+	$(PYTEST) tests --ignore tests/tools --ignore tests/helpers/exercises -m 'not long and not slow' $(ARGS)
 
 ifdef ONLY
 # What belongs to one notebook: itself, and beside it what is claimed of it, and its exercises.
