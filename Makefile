@@ -18,7 +18,7 @@ help:
 	@echo 'make lab        set up, then open JupyterLab on the course'
 	@echo 'make run        set up, then execute the whole course headless and print a summary'
 	@echo 'make test       set up, then run the tests, the notebooks included (ONLY=08: what belongs to notebook 08)'
-	@echo 'make check      set up, then style, floors, sync and the quick unit tests: some two minutes'
+	@echo 'make check      set up, then style, floors, sync and the quick unit tests: under two minutes'
 	@echo 'make test-all   all tests, those that take minutes each included'
 	@echo 'make notebooks  rebuild the notebooks from notebooks/text (ONLY=10 for one)'
 	@echo 'make colab      write each notebook as one file for Colab to dist/colab (ONLY=10, REPOSITORY=owner/name)'

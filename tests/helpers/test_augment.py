@@ -211,6 +211,7 @@ def epochs(dataset):
     return [[images.numpy().tobytes() for images, _ in dataset] for _ in range(2)]
 
 
+@pytest.mark.slow
 def test_a_pipeline_is_augmented_anew_in_each_batch_and_epoch_and_again_the_same():
     labels = tf.range(5)
     dataset = tf.data.Dataset.from_tensors((noise(), labels)).repeat(3)
@@ -233,6 +234,7 @@ def test_a_pipeline_is_augmented_anew_in_each_batch_and_epoch_and_again_the_same
         assert images.shape == (5, 20, 30, 3)
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_pixels():
     images = tf.Variable(noise(2, 8, 9, dtype="float32"))
     with tf.GradientTape() as tape:

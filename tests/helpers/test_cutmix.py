@@ -328,6 +328,7 @@ def epochs(dataset, count=2):
     return [[labels.numpy().tobytes() for _, labels in dataset] for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_a_pipeline_is_mixed_anew_in_each_batch_and_epoch_and_again_the_same():
     dataset = tf.data.Dataset.from_tensors(photos(8)).repeat(5)
     for build in (
@@ -341,6 +342,7 @@ def test_a_pipeline_is_mixed_anew_in_each_batch_and_epoch_and_again_the_same():
         assert seen != epochs(build(CutMix(seed=4)))
 
 
+@pytest.mark.slow
 def test_an_object_takes_its_options_and_the_last_small_batch():
     dataset = tf.data.Dataset.from_tensor_slices(photos(10)).batch(4)
     step = CutMix(alpha=0.3, probability=0.5, seed=1)

@@ -133,6 +133,7 @@ def test_the_keras_cache_is_found_as_every_keras_unpacks_it(bare, place):
 
 @pytest.mark.parametrize("profile", ["quick", "full"])
 @pytest.mark.parametrize("consent", ["source", "environment", "colab"])
+@pytest.mark.slow
 def test_the_download_needs_consent(bare, monkeypatch, consent, profile):
     monkeypatch.setenv("COURSE_PROFILE", profile)
     monkeypatch.setattr(data, "fetch", refuse)

@@ -472,6 +472,7 @@ def test_offline_without_weights_says_what_to_do(backbone, downloads):
 
 
 @pytest.mark.parametrize("server", ["silent", "stalled"])
+@pytest.mark.slow
 def test_a_server_that_does_not_go_on_ends_in_an_error_and_leaves_nothing(server, downloads):
     found, _ = downloads
     message, seconds, left = found[server]
@@ -481,6 +482,7 @@ def test_a_server_that_does_not_go_on_ends_in_an_error_and_leaves_nothing(server
     assert found["patience afterwards"] is None
 
 
+@pytest.mark.slow
 def test_a_download_is_used_and_kept_in_keras_cache(downloads):
     """No warning is raised on the way, though the model takes images of any size."""
     found, _ = downloads

@@ -189,6 +189,7 @@ def test_records_without_names_or_files_are_refused(tmp_path):
 # ------------------------------------------------------------------------------------ writing
 
 
+@pytest.mark.slow
 def test_converted_records_are_the_folder_again(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tfrecords, "RECORDS_PER_SHARD", 10)
     folder = make_folder(tmp_path / "my_flowers")

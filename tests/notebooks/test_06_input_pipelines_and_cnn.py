@@ -199,11 +199,13 @@ def ahead(options: tf.data.Options, patience: float) -> bool:
     return found
 
 
+@pytest.mark.slow
 def test_tensorflow_mends_a_pipeline_unless_forbidden():
     assert ahead(tf.data.Options(), patience=30)
     assert not ahead(names_of("bare")["bare"], patience=0.5)
 
 
+@pytest.mark.slow
 def test_an_epoch_takes_what_the_formula_of_exercise_2_says(rehearsal):
     """A sleeper may oversleep, and never wakes early: the formula is a lower bound."""
     for prefetch in (False, True):

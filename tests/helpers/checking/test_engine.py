@@ -154,6 +154,7 @@ def test_more_or_less_observed_than_of_the_reference_is_wrong_and_no_crash():
     )
 
 
+@pytest.mark.slow
 def test_a_slow_machine_still_knows_the_reference():
     def observe(answer):
         time.sleep(0.6)

@@ -152,6 +152,7 @@ def test_an_endless_loop_is_stopped(answer):
     assert still_running() == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_stopped_is_left_behind():
     text = small(seconds=0.1).judge(asleep).text
     assert text.endswith("It could not be stopped: restart the kernel.")
