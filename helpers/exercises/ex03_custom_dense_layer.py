@@ -68,8 +68,8 @@ scale = Exercise(
     reference=Scale,
     observe=observe_scale,
     hints=(
-        "Three questions, three methods: what does the user decide, what waits for the "
-        "shape, what is computed?",
+        "`__init__` keeps what the user chooses, `build` makes the weight, `call` computes. "
+        "Which line belongs into which?",
         "`build` is the first to know how many features there are. On which axis of "
         "`input_shape`?",
         "`self.add_weight(shape=..., initializer=...)` makes a weight that Keras knows. Its "
@@ -116,13 +116,12 @@ def scaling(
 
 
 scale.wrong(
-    "You made one weight for all features together. How many numbers does the last axis have "
-    "room for?",
+    "You made one number for all features together. How many features does the last axis have?",
     "one weight for all",
 )(scaling(lambda input_shape: ()))
 scale.wrong(
     "Your weights have an axis for the batch. The next batch may be smaller or larger: which "
-    "axis stays as it is?",
+    "axis keeps its length?",
     "a weight for each sample",
 )(scaling(lambda input_shape: input_shape))
 scale.wrong(
@@ -171,8 +170,8 @@ class PlainTensor(Scale):
 
 
 @scale.wrong(
-    "You make the weight while you compute. Then every call would need a new one: which "
-    "method runs only once, and knows the shape?",
+    "You make the weight in `call`. Keras accepts no new weight of a layer that is built. "
+    "Which method runs before, and knows the shape?",
     "weight made in call",
 )
 class WeightMadeInCall(keras.layers.Layer):
@@ -187,8 +186,8 @@ class WeightMadeInCall(keras.layers.Layer):
 
 
 @scale.wrong(
-    "Your `__init__` does not call that of the base class, which prepares the place where "
-    "weights are kept.",
+    "Your `__init__` does not call that of the base class, which a layer needs before it can "
+    "have weights.",
     "super forgotten",
 )
 class SuperForgotten(Scale):
@@ -243,14 +242,14 @@ def watched(**options):
 around = Exercise(
     notebook=NOTEBOOK,
     number=2,
-    title="Be `__call__` yourself",
+    title="Do what `__call__` does",
     objective="say what `layer(x)` does besides `layer.call(x)`",
     reference=run,
     observe=observe_run,
     hints=(
         "Three things, in this order: weights, types, arithmetic. The first is for new "
         "layers only.",
-        "`layer.built` says whether there are weights. `layer.build` wants a shape, the "
+        "`layer.built` says whether the layer is built. `layer.build` takes a shape, the "
         "batch axis included.",
         "`tf.convert_to_tensor(inputs, dtype=...)` makes a tensor of the type you ask for. "
         "The layer knows which.",
@@ -290,8 +289,8 @@ def running(
 
 
 @around.wrong(
-    "You wrote `layer(inputs)`, which does it all: its way leads through `__call__`. The "
-    "exercise is to do without.",
+    "You wrote `layer(inputs)`, which runs `__call__`. The exercise is to do its work "
+    "without it.",
     "used layer(inputs)",
 )
 def use_it(layer, inputs):
@@ -299,13 +298,13 @@ def use_it(layer, inputs):
 
 
 around.wrong(
-    "Something is missing in the layer: nobody made its weights. Which method does, and when "
+    "Something is missing in the layer: it was not built. Which method builds it, and when "
     "must you call it?",
     "build forgotten",
 )(running(build=lambda layer, inputs: None))
 around.wrong(
-    "You build in every call. The second time, that would throw away what the layer has "
-    "learned. How can you tell that a layer has its weights?",
+    "You build in every call. With a layer that has weights, the second `build` raises an "
+    "error. How can you tell that a layer is built?",
     "built every time",
 )(running(build=lambda layer, inputs: layer.build(inputs.shape)))
 around.wrong(
@@ -331,7 +330,7 @@ around.wrong(
 
 
 @around.wrong(
-    "The layer went through everything it should, and what it gave is lost. What does your "
+    "You did all three steps, but the result of `layer.call` is lost. What does your "
     "function return?"
 )
 def result_not_returned(layer, inputs):
@@ -384,7 +383,7 @@ def observe_power(answer):
 saved = Exercise(
     notebook=NOTEBOOK,
     number=3,
-    title="Make it survive",
+    title="Save a layer with its settings",
     objective="save a layer in a file and load it with all its settings",
     reference=Power,
     observe=observe_power,
@@ -433,7 +432,7 @@ class Renamed(keras.layers.Layer):
 
 @saved.wrong(
     "You raised the exponent to the power of the inputs: 2 becomes 9 instead of 8. Which of "
-    "the two stands below?",
+    "the two is the base?",
     "base and exponent swapped",
 )
 class BaseAndExponentSwapped(Power):
@@ -442,18 +441,18 @@ class BaseAndExponentSwapped(Power):
 
 
 saved.wrong(
-    "It loads without a word, and with the default exponent: your config does not say what "
-    "the user decided.",
+    "It loads without an error, but with the default exponent: your config does not say what "
+    "the user chose.",
     "exponent forgotten",
 )(keeping(base))
 saved.wrong(
-    "The exponent survives, and all that Keras noted by itself is lost: name, dtype, "
-    "`trainable`. Who has that dictionary?",
+    "Your config has the exponent, but the name, the dtype and `trainable` are lost. Which "
+    "method of the base class returns them?",
     "base class forgotten",
 )(keeping(lambda self: {"exponent": self.exponent}))
 saved.wrong(
-    "Your config has a key that `__init__` does not know. Loading hands every key back as an "
-    "argument: compare them.",
+    "Your config has a key that `__init__` does not know. Loading gives every key to "
+    "`__init__` as an argument: compare them.",
     "key named otherwise",
 )(keeping(lambda self: {**base(self), "power": self.exponent}))
 saved.wrong(
@@ -468,8 +467,8 @@ def nothing(self):
 
 
 saved.wrong(
-    "`get_config` gives nothing back. A dictionary that is changed and not returned is gone "
-    "when the method ends.",
+    "Your `get_config` changes a dictionary and does not return it. What must its last line "
+    "be?",
     "config not returned",
 )(keeping(nothing))
 
@@ -499,7 +498,7 @@ def observe_dropout(answer):
         return "unchanged" if np.array_equal(result, ones) else "changed"
 
     layer = answer(0.2, seed=1)
-    yield "what becomes of the inputs at work", compared(layer(ones, training=False))
+    yield "what becomes of the inputs at inference", compared(layer(ones, training=False))
     yield "what becomes of the inputs if nobody says `training`", compared(layer(ones))
     first = layer(ones, training=True)
     yield "the shape of the result in training", getattr(first, "shape", None)
@@ -507,7 +506,7 @@ def observe_dropout(answer):
         return
     first = np.asarray(first)
     yield (
-        "the share of zeros in training with rate 0.2, to one decimal",
+        "the proportion of zeros in training with rate 0.2, to one decimal",
         round(np.mean(first == 0).item(), 1),
     )
     yield "what a 1 that is left becomes, with rate 0.2", first.max()
@@ -536,11 +535,11 @@ dropout = Exercise(
     reference=CustomDropout,
     observe=observe_dropout,
     hints=(
-        "First the quiet half: what should come back when the network is at work?",
+        "First the easy half: what should the layer return at inference?",
         "In training draw one number for each input, and compare it with the rate. How often "
         "is it below 0.2?",
-        "Draw with the layer's own seed generator. `keras.ops.where` picks between two "
-        "values, number by number.",
+        "Draw with the layer's own seed generator, in the shape `keras.ops.shape(inputs)`. "
+        "`keras.ops.where` picks between two values, number by number.",
     ),
 )
 
@@ -583,15 +582,15 @@ def dropping(
 
 
 dropout.wrong(
-    "Your layer drops numbers at work, too. Who tells it whether it is training, and where "
-    "do you ask?",
+    "Your layer drops numbers at inference, too. Which argument of `call` says whether it is "
+    "training?",
     "training not asked",
 )(dropping(at_work=lambda layer, inputs, dropped: dropped))
 
 
 @dropout.wrong(
-    "Your layer drops at work and rests in training. Look at your `if`: which of the two is "
-    "the quiet one?",
+    "Your layer drops numbers at inference and none in training. Look at your `if`: when "
+    "should the inputs stay as they are?",
     "training turned round",
 )
 class TrainingTurnedRound(CustomDropout):
@@ -600,7 +599,8 @@ class TrainingTurnedRound(CustomDropout):
 
 
 dropout.wrong(
-    "You keep as much as you should drop. How often is a draw from 0 to 1 below the rate?",
+    "You keep the proportion that you should drop. How often is a draw from 0 to 1 below the "
+    "rate?",
     "share turned round",
 )(dropping(kept=lambda layer, draws: draws < layer.rate))
 dropout.wrong(
@@ -609,13 +609,13 @@ dropout.wrong(
     "not divided",
 )(dropping(left=lambda layer, inputs: inputs))
 dropout.wrong(
-    "You divided by the rate. With rate 0.2, which share of the numbers has to stand in for "
-    "all?",
+    "You divided by the rate. With rate 0.2, which proportion of the numbers is left, and by "
+    "what must they grow?",
     "divided by the rate",
 )(dropping(left=lambda layer, inputs: inputs / layer.rate))
 dropout.wrong(
-    "You make numbers smaller at work instead of larger in training. The means agree then, "
-    "too, but the exercise wants a layer that does nothing at work.",
+    "You make numbers smaller at inference instead of larger in training. The means agree "
+    "then, too, but the exercise wants a layer that changes nothing at inference.",
     "made smaller at work",
 )(
     dropping(
@@ -635,13 +635,13 @@ dropout.wrong(
     )
 )
 dropout.wrong(
-    "Every call loses the same numbers. A seed that is a number draws the same for ever: "
-    "what moves on at each draw?",
+    "Every call loses the same numbers. A seed that is a fixed number gives the same draws "
+    "each time. Which attribute of the layer changes at every draw?",
     "the same draw for ever",
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape, seed=1)))
 dropout.wrong(
-    "Your layer ignores its own seed, so nobody can repeat a run. What did `__init__` make "
-    "of the seed?",
+    "Your layer ignores its own seed, so the same seed does not give the same draws. What "
+    "did `__init__` make of the seed?",
     "seed not used",
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape)))
 dropout.wrong(
