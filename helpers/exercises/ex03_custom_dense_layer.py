@@ -525,6 +525,11 @@ def observe_dropout(answer):
     once = step(tf.constant(ones))
     again = step(tf.constant(ones))
     yield "whether a compiled step draws anew", not np.array_equal(once, again)
+    # `fit` leaves the batch size open.
+    step = tf.function(lambda inputs: layer(inputs, training=True))
+    step = step.get_concrete_function(tf.TensorSpec((None, 1000)))
+    result = step(tf.constant(ones[:7]))
+    yield "the shape of the result in a step of `fit`, for a batch of 7", result.shape
 
 
 dropout = Exercise(
@@ -548,7 +553,8 @@ dropout = Exercise(
 class ByMultiplying(CustomDropout):
     def call(self, inputs, training=False):
         if training:
-            kept = keras.random.uniform(inputs.shape, seed=self.seed_generator) > self.rate
+            shape = keras.ops.shape(inputs)
+            kept = keras.random.uniform(shape, seed=self.seed_generator) > self.rate
             inputs = inputs * keras.ops.cast(kept, inputs.dtype) / (1 - self.rate)
         return inputs
 
@@ -563,7 +569,9 @@ class ByKeras(CustomDropout):
 
 def dropping(
     kept=lambda layer, draws: draws >= layer.rate,
-    draws=lambda layer, inputs: keras.random.uniform(inputs.shape, seed=layer.seed_generator),
+    draws=lambda layer, inputs: keras.random.uniform(
+        keras.ops.shape(inputs), seed=layer.seed_generator
+    ),
     left=lambda layer, inputs: inputs / (1 - layer.rate),
     at_work=lambda layer, inputs, dropped: inputs,
 ):
@@ -638,12 +646,23 @@ dropout.wrong(
     "Every call loses the same numbers. A seed that is a fixed number gives the same draws "
     "each time. Which attribute of the layer changes at every draw?",
     "the same draw for ever",
-)(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape, seed=1)))
+)(dropping(draws=lambda layer, inputs: keras.random.uniform(keras.ops.shape(inputs), seed=1)))
 dropout.wrong(
     "Your layer ignores its own seed, so the same seed does not give the same draws. What "
     "did `__init__` make of the seed?",
     "seed not used",
-)(dropping(draws=lambda layer, inputs: keras.random.uniform(inputs.shape)))
+)(dropping(draws=lambda layer, inputs: keras.random.uniform(keras.ops.shape(inputs))))
+dropout.wrong(
+    "It works in a plain call and raises in `fit`: there the batch size in `inputs.shape` is "
+    "None. Which function of `keras.ops` gives a shape that can be used?",
+    "inputs.shape in fit",
+)(
+    dropping(
+        draws=lambda layer, inputs: keras.random.uniform(
+            inputs.shape, seed=layer.seed_generator
+        )
+    )
+)
 dropout.wrong(
     "NumPy drew. It ignores the layer's seed, and in a compiled step its one draw becomes a "
     "constant: the lesson's NumPyNoise did the same.",
