@@ -73,7 +73,7 @@ def start(seed: int = 0) -> Course:
         import tensorflow as tf
 
         gpus()  # looking for them writes, too
-    tf.get_logger().setLevel(logging.ERROR)  # importing TensorFlow had set it back
+    tf.get_logger().setLevel(logging.WARNING)  # in a notebook, importing sets it to INFO
     chosen = profile()
     deterministic = chosen == "quick"
     keras.utils.set_random_seed(seed)
@@ -91,7 +91,7 @@ def start(seed: int = 0) -> Course:
 
 
 def quiet_logs() -> None:
-    """Keep TensorFlow's own messages out of the notebook; those of Python still show.
+    """Keep what TensorFlow's C++ writes out of the notebook; warnings of its Python still show.
 
     Sets environment variables, which act only when TensorFlow has not been imported yet. A
     value that is set already stays. Two more of them, for the same moment: TensorFlow takes GPU

@@ -141,6 +141,21 @@ def test_gpu_memory_grows_unless_the_environment_says_otherwise(monkeypatch):
     assert runtime.os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
 
 
+def test_warnings_of_tensorflows_python_side_still_show(caplog):
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    runtime.start()
+
+    @tf.function
+    def double(number):
+        return 2 * number
+
+    for number in range(5):  # a Python number is traced anew for each value
+        double(number)
+    assert "5 out of the last 5 calls to <function" in caplog.text
+
+
 MIRRORED = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
