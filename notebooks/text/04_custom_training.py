@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 04 · Training by hand
 #
-# You write what `fit` does, piece by piece, until your own loop arrives at the same weights.
+# You write the parts of training yourself: a loss, a metric, the gradients, the loop. Your loop reaches the same
+# weights as `fit`.
 #
 # You will be able to
 # - write a loss that is saved with its settings,
@@ -11,7 +12,7 @@
 # - write a training step that equals `fit`, and compile it.
 #
 # **Needs** notebooks 01 to 03: tensors, models, a layer of your own.
-# **Time** 60 minutes to read, 50 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 85 minutes to read, 85 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -44,96 +45,125 @@ from helpers import data, plots
 from helpers.exercises import ex04_custom_training as exercises
 
 # %% [markdown]
-# ## 1 · A loss that keeps its head
+# Some words from notebook 02 are used from the first section on:
 #
-# Forty measurements lie on a line, nearly. In four of them somebody typed the wrong number. We fit a line by the mean
-# squared error. Where will it run?
+# - A **loss** is a number that says how wrong the predictions are. Training makes the loss smaller.
+# - A **batch** is a group of samples that is used in one training step.
+# - An **epoch** is one pass over all training data.
+# - An **optimizer** changes the weights after each batch. Adam and SGD are optimizers.
+#
+# ## 1 · A loss of your own
+#
+# Forty points lie close to a line. Four of them get a wrong label, -4. We fit a line with the mean squared error. Will
+# the fitted line stay close to the other thirty-six points?
 
 # %%
 rng = np.random.default_rng(0)
 x = np.linspace(0, 1, 40, dtype="float32")[:, None]
 truth = 3 * x + 1
-y = truth + rng.normal(0, 0.1, x.shape).astype("float32")
-y[[30, 33, 36, 39]] = -4  # the typing errors
+noise = rng.normal(0, 0.1, x.shape)
+y = truth + noise.astype("float32")
+wrong = [30, 33, 36, 39]
+y[wrong] = -4
 
 
+# %%
 def fitted_line(loss):
+    """Fit a line with this loss; return its height at each x."""
     keras.utils.set_random_seed(0)
     line = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    line.compile(keras.optimizers.Adam(0.05), loss)
+    line.compile(optimizer=keras.optimizers.Adam(0.05), loss=loss)
     line.fit(x, y, batch_size=8, epochs=40, shuffle=False, verbose=0)
     return line(x).numpy()
 
 
 squared = fitted_line("mse")
+measured = {"measured": (x[:, 0], y[:, 0])}
 plots.lines(
     x[:, 0],
-    {"squared error": squared[:, 0]},
-    "x",
-    "y",
-    "Four wrong labels move the whole line",
-    points={"measured": (x[:, 0], y[:, 0])},
+    {"fitted line": squared[:, 0]},
+    xlabel="x",
+    ylabel="y",
+    title="Squared error: four wrong labels move the whole line",
+    points=measured,
 )
 
 # %% [markdown]
-# An error of 8 counts 64 times as much as an error of 1, so the line gives up on thirty-six points to please four. The
-# **Huber loss** counts large errors less. Up to a size called **delta** it is a parabola, and beyond it goes on as a
-# straight line:
+# No. The squared error of 8 is 64 times the squared error of 1. So four large errors weigh more than thirty-six small
+# ones.
 #
-# e² / 2 where |e| ≤ δ, and δ (|e| - δ / 2) beyond.
+# The **Huber loss** gives large errors less weight. It has a setting, **delta** (δ). For an error e the loss is
 #
-# A **loss function** takes labels and predictions and returns one number for each sample.
+# - e² / 2 where |e| ≤ δ: a parabola,
+# - δ (|e| - δ / 2) where |e| > δ: a straight line.
+#
+# A **loss function** takes labels and predictions. It returns one number for each sample.
 
 
 # %%
 def huber(y_true, y_pred, delta=1.0):
-    error = y_pred - y_true
-    size = ops.abs(error)
-    return ops.mean(ops.where(size <= delta, error**2 / 2, delta * (size - delta / 2)), axis=-1)
+    size = ops.abs(y_pred - y_true)
+    parabola = size**2 / 2
+    straight = delta * (size - delta / 2)
+    values = ops.where(size <= delta, parabola, straight)
+    return ops.mean(values, axis=-1)
 
 
+# %%
 errors = np.linspace(-3, 3, 121, dtype="float32")
-per_error = {
-    "squared error / 2": errors**2 / 2,
-    "Huber, delta 1": huber(0.0, errors[:, None]).numpy(),
-    "absolute error": abs(errors),
-}
-plots.lines(errors, per_error, "error", "loss", "Huber: a bowl near zero, a slope far out")
+huber_curve = huber(0.0, errors[:, None])
+plots.lines(
+    errors,
+    {
+        "squared error / 2": errors**2 / 2,
+        "Huber, delta 1": huber_curve.numpy(),
+        "absolute error": np.abs(errors),
+    },
+    xlabel="error",
+    ylabel="loss",
+    title="Huber: a parabola between -1 and 1, straight lines outside",
+)
 
 # %% [markdown]
-# `ops.where` computes both branches for all numbers and picks one. An `if` could not do that: each number of the tensor
-# needs its own answer. Now the same fit, with our loss in `compile`. Any function of labels and predictions will do.
+# `ops.where` computes both formulas for all numbers, then takes one of the two for each number. A Python `if` decides
+# once, so it cannot give each number of a tensor its own formula.
+#
+# Now we fit the same line with `huber`. `compile` takes our function as it takes `"mse"`.
 
 # %%
 robust = fitted_line(huber)
-both = {"squared error": squared[:, 0], "Huber": robust[:, 0], "true line": truth[:, 0]}
 plots.lines(
     x[:, 0],
-    both,
-    "x",
-    "y",
-    "Huber's loss lets the four points be wrong",
-    points={"measured": (x[:, 0], y[:, 0])},
+    {"squared error": squared[:, 0], "Huber": robust[:, 0], "true line": truth[:, 0]},
+    xlabel="x",
+    ylabel="y",
+    title="With the Huber loss the line stays near the correct points",
+    points=measured,
 )
 
 # %%
-samples = rng.normal(size=(2, 6, 3)).astype("float32")
-assert np.allclose(huber(*samples), keras.losses.huber(*samples)), "Keras' own agrees"
-off = {
-    name: float(np.abs(line - truth).mean())
-    for name, line in (("squared", squared), ("huber", robust))
-}
-print(
-    f"mean distance from the true line: squared error {off['squared']:.2f}, Huber "
-    f"{off['huber']:.2f}"
-)
-assert off["huber"] < off["squared"] / 2
+squared_distance = np.abs(squared - truth).mean()
+huber_distance = np.abs(robust - truth).mean()
+print(f"mean distance from the true line, squared error: {squared_distance:.2f}")
+print(f"mean distance from the true line, Huber:         {huber_distance:.2f}")
+assert huber_distance < squared_distance / 2
 
 # %% [markdown]
-# ### The notes said: give the names of your functions when you load
+# Keras has the Huber loss, too. Both give the same numbers.
+
+# %%
+labels = rng.normal(size=(6, 3)).astype("float32")
+guesses = rng.normal(size=(6, 3)).astype("float32")
+print("ours: ", huber(labels, guesses).numpy().round(3))
+print("Keras:", keras.losses.huber(labels, guesses).numpy().round(3))
+assert np.allclose(huber(labels, guesses), keras.losses.huber(labels, guesses))
+
+# %% [markdown]
+# ### A common mistake: a loss function that hides its setting
 #
-# The notes this course grew from save a model with its own loss, and load it with a dictionary from names to functions.
-# It works. But look at a loss with a delta of its own, made by a function.
+# A model with a loss function of your own can be saved. To load it, you can give `load_model` a dictionary,
+# `custom_objects`, from names to functions. The mistake is to do this with a loss that has a setting. Here `huber_with`
+# makes such a loss: `my_huber` remembers the delta it was made with.
 
 
 # %%
@@ -144,23 +174,26 @@ def huber_with(delta):
     return my_huber
 
 
-# Deleted when the notebook ends.
-path = f"{(folder := tempfile.TemporaryDirectory()).name}/line.keras"
+folder = tempfile.TemporaryDirectory()  # deleted when the notebook ends
+path = folder.name + "/line.keras"
 line = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-line.compile("sgd", huber_with(2.0))
+line.compile(optimizer="sgd", loss=huber_with(2.0))
 line.save(path)
 loaded = keras.saving.load_model(path, custom_objects={"my_huber": huber_with(0.1)})
-saved_loss, loaded_loss = (model.evaluate(x, y, verbose=0) for model in (line, loaded))
-print(
-    f"the same model, the same data: loss {saved_loss:.2f} when saved, {loaded_loss:.2f} "
-    "when loaded"
-)
+
+# %%
+saved_loss = line.evaluate(x, y, verbose=0)
+loaded_loss = loaded.evaluate(x, y, verbose=0)
+print(f"the same model on the same data: saved with loss {saved_loss:.2f}")
+print(f"                                 loaded with loss {loaded_loss:.2f}")
 assert loaded_loss < saved_loss / 2
 
 # %% [markdown]
-# A file can keep the function's name, not the delta inside it. Whoever loads it must know the delta, and nothing tells
-# them. So a loss with a setting becomes a class. `get_config` notes the setting, and registration (notebook 03) makes
-# the dictionary unnecessary.
+# No error is raised, and the loss is another one. The file holds the name of the function, `my_huber`. The file does
+# not hold delta, so we could load the model with delta 0.1 instead of 2.
+#
+# Write a class instead. `get_config` returns the settings, and Keras writes them into the file. With
+# `register_keras_serializable` (notebook 03) `load_model` needs no dictionary.
 
 
 # %%
@@ -174,37 +207,49 @@ class HuberLoss(keras.losses.Loss):
         return huber(y_true, y_pred, self.delta)
 
     def get_config(self):
-        return {**super().get_config(), "delta": self.delta}
+        config = super().get_config()
+        config["delta"] = self.delta
+        return config
 
 
-line.compile("sgd", HuberLoss(2.0))
+# %%
+line.compile(optimizer="sgd", loss=HuberLoss(delta=2.0))
 line.save(path)
-loaded = keras.saving.load_model(path, safe_mode=True)
+loaded = keras.saving.load_model(path)
 print("delta after loading:", loaded.loss.delta)
+assert loaded.loss.delta == 2.0
 assert loaded.evaluate(x, y, verbose=0) == line.evaluate(x, y, verbose=0)
 
 # %% [markdown]
-# Why does `call` return one number for each sample, and not their mean? Because the class above it still has work to
-# do. It multiplies by **sample weights**, if there are any, and only then takes the mean.
+# `call` returns one number for each sample. Why not their mean? Because the base class does two more things after
+# `call`. It multiplies each number by the **sample weight**, if weights are given. Then it adds the numbers up and
+# divides by the number of samples.
 
 # %%
-labels, guesses = np.array([[0.0], [0.0]], "float32"), np.array([[1.0], [10.0]], "float32")
-print("each sample:  ", *HuberLoss(reduction="none")(labels, guesses).numpy())
-print("their mean:   ", HuberLoss()(labels, guesses).numpy())
-print("weights 1, 0: ", HuberLoss()(labels, guesses, sample_weight=np.array([1, 0])).numpy())
-ours, theirs = HuberLoss(2.0), keras.losses.Huber(2.0)
-assert np.allclose(ours(labels, guesses), theirs(labels, guesses)), "Keras' own agrees"
+labels = np.array([[0.0], [0.0]], "float32")
+guesses = np.array([[1.0], [10.0]], "float32")
+weights = np.array([1.0, 0.0], "float32")
+each = HuberLoss(reduction="none")(labels, guesses).numpy()
+weighted = HuberLoss()(labels, guesses, sample_weight=weights).numpy()
+print("loss of each sample:", each)
+print("mean:               ", HuberLoss()(labels, guesses).numpy())
+print("weights 1 and 0:    ", weighted)
+assert weighted == (1.0 * each[0] + 0.0 * each[1]) / 2
 
 # %% [markdown]
 # ### Exercise 1 · A loss that prefers one side
 #
-# Complete `PinballLoss(quantile)`. With e = label minus prediction, a value costs `quantile * e` where e is positive,
-# and `(quantile - 1) * e` where it is negative. With quantile 0.9, to predict too little is nine times as bad as too
-# much. The loss of a sample is the mean over its last axis. It must come back from its config, `name` and `reduction`
-# included.
+# Complete `PinballLoss(quantile)`. Let e be label minus prediction. The loss of one value is
 #
-# The cell below yours says what it makes of your answer. Stuck? `exercises.pinball.hint()` gives a hint, and a plainer
-# one each time you ask. `exercises.pinball.solution()` shows a right answer.
+# - `quantile * e` where e is positive,
+# - `(quantile - 1) * e` where e is negative.
+#
+# With quantile 0.9, a prediction that is too low costs nine times as much as one that is too high. The loss of a sample
+# is the mean over its last axis. `get_config` must return the quantile, and also what the base class returns, such as
+# `name` and `reduction`.
+#
+# Run the next cell to check your answer. `exercises.pinball.hint()` gives a hint; call it again for a plainer one.
+# `exercises.pinball.solution()` shows a correct answer.
 
 
 # %%
@@ -226,18 +271,86 @@ class PinballLoss(keras.losses.Loss):
 exercises.pinball.check(PinballLoss)
 
 # %% [markdown]
-# ## 2 · Four more pieces of your own
+# ## 2 · Activation, initializer, regularizer, constraint
 #
-# A layer takes four such pieces. They differ in what they get, what they return, and when they are called.
+# A layer can be given four kinds of functions. Each gets something else, and each is called at another time.
 #
 # | piece | gets | returns | is called |
 # |---|---|---|---|
-# | **activation** | outputs | outputs | in every call of the layer |
-# | **initializer** | a shape | the first weights | once, when the layer is built |
-# | **regularizer** | weights | a penalty, one number | in every training step, for the loss |
-# | **constraint** | weights | weights | after every training step |
+# | **activation** | the layer's results | its outputs | in every call of the layer |
+# | **initializer** | a shape and a dtype | the first weights | once, when the weights are created |
+# | **regularizer** | weights | a penalty, one number | when the loss is computed; the penalty is added to it |
+# | **constraint** | weights | weights that are allowed | after every step of the optimizer |
 #
-# We train a layer whose weights would like to become negative, and may not. What will its kernel look like?
+# First we look at four activations that Keras has. `linear` returns its input. Which of the three curves below can be
+# negative?
+
+# %%
+inputs = tf.linspace(-4.0, 4.0, 81)
+curves = {}
+for name in ["linear", "relu", "sigmoid"]:
+    activation = keras.activations.get(name)
+    curves[name] = activation(inputs).numpy()
+plots.lines(
+    inputs.numpy(),
+    curves,
+    xlabel="input",
+    ylabel="output",
+    title="relu cuts off negative numbers, sigmoid stays between 0 and 1",
+)
+
+# %% [markdown]
+# Only `linear`. These three treat each number by itself. **Softmax** is different: it takes several numbers, one for
+# each class, and makes proportions of them.
+#
+# Such numbers, before softmax, are called **logits**. A logit may be any number. Softmax turns the logits of a sample
+# into **probabilities**: none is negative, and they add up to 1. Here is a sample with three logits: x, 0 and 1. Only x
+# changes. Will the probabilities of the other two classes change, too?
+
+# %%
+zero = tf.zeros_like(inputs)
+one = tf.ones_like(inputs)
+logits = tf.stack([inputs, zero, one], axis=1)
+probabilities = keras.activations.softmax(logits).numpy()
+plots.lines(
+    inputs.numpy(),
+    {
+        "first class, logit x": probabilities[:, 0],
+        "second class, logit 0": probabilities[:, 1],
+        "third class, logit 1": probabilities[:, 2],
+    },
+    xlabel="x, the logit of the first class",
+    ylabel="probability",
+    title="Softmax: one logit changes all three probabilities",
+)
+
+# %% [markdown]
+# Yes, because the three must add up to 1.
+#
+# A classifier may end in logits or in probabilities, and its loss must know which. With `from_logits=True` the loss
+# applies softmax itself. With `from_logits=False`, the default, it expects probabilities. What happens if it gets
+# logits then?
+
+# %%
+assert np.allclose(probabilities.sum(axis=1), 1)
+label = tf.constant([0])
+logits = tf.constant([[1.0, 0.0, 3.0]])
+on_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+on_probabilities = keras.losses.SparseCategoricalCrossentropy(from_logits=False)
+expected = on_logits(label, logits)
+same = on_probabilities(label, keras.activations.softmax(logits))
+mistaken = on_probabilities(label, logits)
+print(f"logits, from_logits=True:         {expected:.3f}")
+print(f"probabilities, from_logits=False: {same:.3f}")
+print(f"logits, from_logits=False:        {mistaken:.3f}")
+assert np.allclose(expected, same)
+assert not np.allclose(expected, mistaken)
+
+# %% [markdown]
+# The third number is wrong, and here no error or warning is shown. This course ends its classifiers in logits and
+# writes `from_logits=True`.
+#
+# Now we write the four pieces. Each of them may be a plain function. Our activation and our initializer are functions.
 
 
 # %%
@@ -246,9 +359,16 @@ def soft_sign(inputs):
 
 
 def half_normal(shape, dtype=None):
-    return ops.abs(keras.random.normal(shape, stddev=0.1, dtype=dtype, seed=1))
+    numbers = keras.random.normal(shape, stddev=0.1, dtype=dtype, seed=1)
+    return ops.abs(numbers)
 
 
+# %% [markdown]
+# Our regularizer and our constraint are classes. A class can have a setting, such as `strength`, and return it in
+# `get_config`, as `HuberLoss` does.
+
+
+# %%
 @keras.saving.register_keras_serializable(package="course")
 class AbsoluteSum(keras.regularizers.Regularizer):
     def __init__(self, strength):
@@ -267,45 +387,52 @@ class NotNegative(keras.constraints.Constraint):
 
 
 # %% [markdown]
-# Activation and initializer may be plain functions. Regularizer and constraint inherit from a base class. A piece with
-# a setting, such as the strength, writes `get_config`, as a loss does.
+# We give all four to one layer and train it. The labels are the first input times -1. What will the constraint do to
+# the layer's kernel, its matrix of weights?
 
 # %%
-pieces = {
-    "kernel_initializer": half_normal,
-    "kernel_regularizer": AbsoluteSum(0.01),
-    "kernel_constraint": NotNegative(),
-}
-dense = keras.layers.Dense(3, activation=soft_sign, **pieces)
+dense = keras.layers.Dense(
+    3,
+    activation=soft_sign,
+    kernel_initializer=half_normal,
+    kernel_regularizer=AbsoluteSum(strength=0.01),
+    kernel_constraint=NotNegative(),
+)
 net = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(1)])
 before = dense.kernel.numpy()
 
 # %%
-inputs = rng.normal(size=(64, 4)).astype("float32")
-net.compile(keras.optimizers.SGD(0.1), "mse")
-net.fit(inputs, -inputs[:, :1], epochs=10, verbose=0)
+samples = rng.normal(size=(64, 4)).astype("float32")
+targets = -samples[:, :1]
+net.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+net.fit(samples, targets, epochs=10, verbose=0)
 after = dense.kernel.numpy()
 plots.tensor_blocks(
     {"kernel before": before.round(2), "kernel after": after.round(2)},
-    "Zeros: the constraint at work",
+    title="The constraint has set some weights to exactly 0",
 )
 
 # %%
-assert before.min() > 0, "the initializer drew no negative number"
-assert after.min() == 0, "training pushed some below zero, and the constraint put them back"
-assert abs(dense(inputs)).numpy().max() < 1, "the activation keeps its outputs between -1 and 1"
-penalty = 0.01 * abs(after).sum()
-print(
-    f"penalty {penalty:.3f}, and it is among the model's losses: "
-    f"{np.allclose(net.losses, penalty)}"
-)
+outputs = dense(samples).numpy()
+penalty = 0.01 * np.abs(after).sum()
+print(f"smallest weight before training: {before.min():.3f}")
+print(f"smallest weight after training:  {after.min():.3f}")
+print(f"largest size of an output:       {np.abs(outputs).max():.3f}")
+print(f"penalty: {penalty:.3f}, the model's losses: {float(net.losses[0]):.3f}")
+assert before.min() > 0, "the initializer draws no negative number"
+assert after.min() == 0, "the constraint replaces negative weights by 0"
+assert np.abs(outputs).max() < 1, "soft_sign returns numbers between -1 and 1"
 assert np.allclose(net.losses, penalty)
 
+# %% [markdown]
+# The penalty of a regularizer stands in `model.losses`. `fit` adds it to the loss. The strength of the penalty comes
+# back from a file, because it stands in the config.
+
 # %%
-keras.Sequential(
-    [keras.Input((4,)), keras.layers.Dense(3, kernel_regularizer=AbsoluteSum(0.2))]
-).save(path)
-strength = keras.saving.load_model(path).layers[0].kernel_regularizer.strength
+small = keras.layers.Dense(3, kernel_regularizer=AbsoluteSum(strength=0.2))
+keras.Sequential([keras.Input((4,)), small]).save(path)
+loaded = keras.saving.load_model(path)
+strength = loaded.layers[0].kernel_regularizer.strength
 print("strength after loading:", strength)
 assert strength == 0.2
 
@@ -314,12 +441,12 @@ assert strength == 0.2
 #
 # Write `four_pieces(strength, low, high)`. Return a dictionary with four functions, each as the table says:
 #
-# - `"activation"`: negative outputs become 0, the others their square,
-# - `"initializer"`: all weights of a kernel begin at 1 divided by the number of its inputs, in the type asked for,
+# - `"activation"`: negative inputs become 0, the others their square,
+# - `"initializer"`: all weights of a kernel begin at 1 divided by the number of its inputs, in the dtype asked for,
 # - `"regularizer"`: `strength` times the sum of all squared weights,
 # - `"constraint"`: weights below `low` become `low`, weights above `high` become `high`.
 #
-# Plain functions will do. (For a layer, the last two would go into classes, as above.)
+# Plain functions are enough. A kernel has the shape (inputs, units).
 
 
 # %%
@@ -332,25 +459,29 @@ def four_pieces(strength, low, high):
 exercises.pieces.check(four_pieces)
 
 # %% [markdown]
-# ## 3 · A metric streams
+# ## 3 · A metric of your own
 #
-# A loss is for the optimizer, a **metric** is for you. Data comes in batches, and the last one is smaller. Is the mean
-# of the batches' means the mean of all?
+# The optimizer works with the loss. A **metric** is a number for people, such as accuracy. Metrics are computed batch
+# by batch, and the last batch may be smaller. Here are 70 errors in three batches. Is the mean of the three batch means
+# the mean of all 70?
 
 # %%
-# 70 errors: 64 small, 6 large.
-sizes = np.concatenate([np.full(64, 1.0), np.full(6, 9.0)]).astype("float32")[:, None]
-batches = [sizes[:32], sizes[32:64], sizes[64:]]
+many_small = np.full((64, 1), 1.0, "float32")
+few_large = np.full((6, 1), 9.0, "float32")
+batches = [many_small[:32], many_small[32:], few_large]
 batch_means = [float(ops.mean(huber(0.0, batch))) for batch in batches]
-print("of each batch:", batch_means)
-print(
-    f"mean of these: {np.mean(batch_means):.2f} | mean of all samples: "
-    f"{float(ops.mean(huber(0.0, sizes))):.2f}"
-)
+everything = np.concatenate(batches)
+mean_of_all = float(ops.mean(huber(0.0, everything)))
+print("mean of each batch:", batch_means)
+print(f"mean of these:      {np.mean(batch_means):.2f}")
+print(f"mean of all 70:     {mean_of_all:.2f}")
 
 # %% [markdown]
-# Six samples got as much say as thirty-two. A **streaming** metric does better: it keeps two numbers, a total and a
-# count, adds every batch to them, and divides at the end.
+# No. The batch of 6 counted as much as a batch of 32.
+#
+# A **streaming metric** keeps numbers, its **state**, from batch to batch. For a mean the state is a total and a count.
+# A metric has three methods: `update_state` adds a batch to the state, `result` computes the value from the state, and
+# `reset_state` starts again.
 
 
 # %%
@@ -364,11 +495,9 @@ class HuberMetric(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         values = huber(y_true, y_pred, self.delta)
-        weights = (
-            ops.ones_like(values)
-            if sample_weight is None
-            else ops.cast(sample_weight, values.dtype)
-        )
+        weights = ops.ones_like(values)
+        if sample_weight is not None:
+            weights = ops.cast(sample_weight, values.dtype)
         self.total.assign_add(ops.sum(values * weights))
         self.count.assign_add(ops.sum(weights))
 
@@ -384,42 +513,78 @@ metric = HuberMetric()
 for batch in batches:
     metric.update_state(np.zeros_like(batch), batch)
     print(f"after {int(metric.count):2} samples: {float(metric.result()):.2f}")
-known = keras.metrics.MeanMetricWrapper(keras.losses.huber)
-known.update_state(np.zeros_like(sizes), sizes)
-assert np.isclose(metric.result(), ops.mean(huber(0.0, sizes)))
-assert np.isclose(metric.result(), known.result())
+assert np.isclose(metric.result(), mean_of_all)
 
 # %% [markdown]
-# The next epoch must start from zero. `reset_state` does that, and `fit` calls it at the start of every epoch and
-# before every validation. You have it from the base class, which sets all variables to zero.
+# `MeanMetricWrapper` of Keras makes such a metric of any loss function. It agrees with ours.
+
+# %%
+wrapped = keras.metrics.MeanMetricWrapper(keras.losses.huber)
+wrapped.update_state(np.zeros_like(everything), everything)
+print(f"Keras: {float(wrapped.result()):.2f}")
+assert np.isclose(metric.result(), wrapped.result())
+
+# %% [markdown]
+# Every epoch must begin with a fresh state. `reset_state` of the base class sets all variables of the metric to zero.
+# That is right for a total and a count.
 #
-# ### The notes said: `reset_states()`
+# ### A common mistake: `reset_states`
 #
-# The name has lost its last letter since. Whoever *calls* the old name gets an error, which is kind. Whoever *defines*
-# it gets none. Here is a metric that keeps the smallest error, and so must start from infinity.
+# In older versions of Keras the method was called `reset_states`. Here is a metric that keeps the smallest error. It
+# must start from infinity, so it has its own reset. But it uses the old name.
 
 
 # %%
 class SmallestError(keras.metrics.Metric):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.low = self.add_variable(
-            (), initializer=keras.initializers.Constant(np.inf), name="low"
-        )
+        infinity = keras.initializers.Constant(np.inf)
+        self.low = self.add_variable((), initializer=infinity, name="low")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        self.low.assign(ops.minimum(self.low, ops.min(ops.abs(y_pred - y_true))))
+        smallest = ops.min(ops.abs(y_pred - y_true))
+        self.low.assign(ops.minimum(self.low, smallest))
 
     def result(self):
-        return self.low
+        return ops.copy(self.low)
 
-    def reset_states(self):  # the old name: nobody calls it
+    def reset_states(self):  # the old name
         self.low.assign(np.inf)
 
 
+# %% [markdown]
+# And the same metric with the current name. Its reset also prints a line, so that we see when `fit` calls it.
+
+
+# %%
 class Renamed(SmallestError):
     def reset_state(self):
+        print("reset_state is called")
         self.low.assign(np.inf)
+
+
+# %%
+def smallest_errors(metric):
+    """Train a line for three epochs; return the metric after each."""
+    keras.utils.set_random_seed(0)
+    line = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    line.compile(optimizer="sgd", loss="mse", metrics=[metric])
+    history = line.fit(x, x + 7, epochs=3, verbose=0).history
+    return np.round(history["smallest"], 2).tolist()
+
+
+old_name = smallest_errors(SmallestError(name="smallest"))
+new_name = smallest_errors(Renamed(name="smallest"))
+print("reset_states, the old name:", old_name)
+print("reset_state:               ", new_name)
+assert old_name[0] == new_name[0]
+assert old_name[1:] == [0, 0]
+assert min(new_name) > 0
+
+# %% [markdown]
+# Nobody calls the method with the old name, and no error says so. After the first epoch `fit` calls `reset_state`, and
+# the inherited one sets the smallest error to 0. No error is smaller than 0, so 0 stays. Whoever *calls* the old name
+# gets an error:
 
 
 # %%
@@ -431,45 +596,40 @@ def outcome(function):
         return type(error).__name__
 
 
-# %%
 print("metric.reset_states():", outcome(lambda: metric.reset_states()))
-for kind in (SmallestError, Renamed):
-    smallest, seen = kind(), []
-    for _ in range(2):  # two epochs, as `fit` runs them
-        smallest.reset_state()
-        smallest.update_state(np.array([0.0, 0.0]), np.array([0.5, 2.0]))
-        seen.append(float(smallest.result()))
-    print(f"{kind.__name__:13} smallest error in each epoch: {seen}")
-    assert (seen == [0.5, 0.5]) == (kind is Renamed)
+assert outcome(lambda: metric.reset_states()) == "AttributeError"
 
 # %% [markdown]
-# The inherited `reset_state` put a zero in, and no error is smaller than that.
-#
-# Could a metric be a loss? The optimizer asks one question only: if this weight grows a little, what happens to the
-# loss? Accuracy answers the same to nearly every question: nothing. Here is the question, put to both.
+# **Loss or metric?** Could we train with accuracy as the loss? An optimizer needs the **gradient**: how much the loss
+# changes when a weight changes a little. We ask for the gradient of the accuracy and of the cross-entropy. Section 4
+# explains the tape. Which of the two has a gradient?
 
 # %%
 weight = tf.Variable(0.3)
-points, classes = tf.constant([-1.0, 0.5, 2.0]), tf.constant([0.0, 1.0, 1.0])
+points = tf.constant([-1.0, 0.5, 2.0])
+classes = tf.constant([0.0, 1.0, 1.0])
+binary_loss = keras.losses.BinaryCrossentropy(from_logits=True)
 with tf.GradientTape(persistent=True) as tape:
-    scores = weight * points
-    accuracy = tf.reduce_mean(
-        tf.cast(tf.equal(tf.cast(scores > 0, tf.float32), classes), tf.float32)
-    )
-    cross_entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(classes, scores))
-print("accuracy:     ", tape.gradient(accuracy, weight))
-print("cross-entropy:", round(float(tape.gradient(cross_entropy, weight)), 3))
+    scores = weight * points  # logits
+    predicted = tf.cast(scores > 0, tf.float32)
+    accuracy = tf.reduce_mean(tf.cast(predicted == classes, tf.float32))
+    entropy = binary_loss(classes, scores)
+print("gradient of the accuracy:     ", tape.gradient(accuracy, weight))
+print(f"gradient of the cross-entropy: {tape.gradient(entropy, weight):.3f}")
 assert tape.gradient(accuracy, weight) is None
+assert tape.gradient(entropy, weight) < 0
 
 # %% [markdown]
-# `None` says: no way back from here to the weight. `scores > 0` is a step, flat everywhere but at one place. So a loss
-# must be differentiable, and its gradient may not vanish everywhere. A metric may do as it likes. It should be easy to
-# read.
+# Only the cross-entropy. `None` means that TensorFlow found no way from the accuracy back to the weight: `scores > 0`
+# is a step, and TensorFlow has no gradient for a comparison.
+#
+# So a loss must be differentiable almost everywhere, and its gradient may not be zero everywhere. A metric need not be
+# differentiable.
 #
 # ### Exercise 3 · How often within tolerance?
 #
-# Complete `Within(tolerance)`: the share of all predictions seen so far that are at most `tolerance` away from their
-# label. Before the first batch it is 0. A batch may have any shape; leave `sample_weight` aside. Could it be a loss?
+# Complete `Within(tolerance)`: the proportion of all predictions, since the last reset, that are at most `tolerance`
+# away from their label. Before the first batch it is 0. A batch may have any shape. Ignore `sample_weight`.
 
 
 # %%
@@ -495,8 +655,8 @@ exercises.within.check(Within)
 # %% [markdown]
 # ## 4 · Gradients
 #
-# Take a loss of two weights, a² b, at a = 2 and b = 3. If `a` grows by a thousandth, how much does the loss grow, for
-# each unit? Try it, and compare with what you learned at school: 2ab and a².
+# Take the loss a² b at a = 2 and b = 3. By how much does it grow if a grows a little, for each unit of a? We try it
+# with a step of 0.001. From school we expect 2ab = 12 for a, and a² = 4 for b.
 
 
 # %%
@@ -504,87 +664,120 @@ def loss_of(a, b):
     return a**2 * b
 
 
-nudge = 1e-3
-by_nudging = [(loss_of(2 + nudge, 3) - 12) / nudge, (loss_of(2, 3 + nudge) - 12) / nudge]
-a, b = tf.Variable(2.0), tf.Variable(3.0)
-with tf.GradientTape() as tape:
-    loss = loss_of(a, b)
-by_tape = [float(g) for g in tape.gradient(loss, [a, b])]
-print("by nudging:", np.round(by_nudging, 2).tolist(), "| by the tape:", by_tape)
-assert by_tape == [12.0, 4.0]
+step = 0.001
+by_a = (loss_of(2 + step, 3) - loss_of(2, 3)) / step
+by_b = (loss_of(2, 3 + step) - loss_of(2, 3)) / step
+print(f"with a small step: {by_a:.2f} for a, {by_b:.2f} for b")
 
 # %% [markdown]
-# Nudging needs one more loss for every weight. The **tape** records what was computed, then goes back over the
-# recording once, and has the gradients of all weights. Three things about it surprise everybody once.
+# This way needs one more loss for each weight. A network has thousands of weights. A **gradient tape** records the
+# computation inside its `with` block. `tape.gradient` then goes through the recording backwards, once, and returns the
+# gradients of all weights.
+
+# %%
+a = tf.Variable(2.0)
+b = tf.Variable(3.0)
+with tf.GradientTape() as tape:
+    loss = loss_of(a, b)
+gradients = tape.gradient(loss, [a, b])
+print("by the tape:", [float(gradient) for gradient in gradients])
+assert gradients == [12.0, 4.0]
+
+# %% [markdown]
+# Three rules of the tape follow. **Rule 1**: it records trainable variables by itself. A constant it records only after
+# `tape.watch`.
 
 # %%
 constant = tf.constant(2.0)
 with tf.GradientTape() as tape:
     loss = loss_of(constant, b)
-print("a constant:      ", tape.gradient(loss, constant))
-print("asked twice:     ", outcome(lambda: tape.gradient(loss, b)))
+print("a constant:        ", tape.gradient(loss, constant))
 with tf.GradientTape() as tape:
     tape.watch(constant)
     loss = loss_of(constant, b)
-print("a watched one:   ", float(tape.gradient(loss, constant)))
+watched = tape.gradient(loss, constant)
+print("a watched constant:", float(watched))
+assert watched == 12
+
+# %% [markdown]
+# **Rule 2**: it does not record what is computed after its block.
+
+# %%
 with tf.GradientTape() as tape:
     loss = loss_of(a, b)
-print("computed outside:", tape.gradient(loss + 0, a), "| inside:", 12.0)
+doubled = 2 * loss  # after the block
+gradient = tape.gradient(doubled, a)
+print("computed after the block:", gradient)
+assert gradient is None
 
 # %% [markdown]
-# The tape follows variables by itself, constants only if told to, and nothing that happens after its block. It throws
-# its recording away after the first question. A **persistent** tape keeps it, with all the tensors it holds, until you
-# delete the tape.
+# **Rule 3**: it can be asked once, then its recording is thrown away. A **persistent** tape can be asked again. It
+# keeps the recording in memory, so delete the tape when you are done.
+
+# %%
+with tf.GradientTape() as tape:
+    loss = loss_of(a, b)
+tape.gradient(loss, a)
+second = outcome(lambda: tape.gradient(loss, b))
+print("asked a second time:", second)
+assert second == "RuntimeError"
 
 # %%
 with tf.GradientTape(persistent=True) as tape:
     loss = loss_of(a, b)
-print("twice:", float(tape.gradient(loss, a)), float(tape.gradient(loss, b)))
-del tape  # its memory is free again
+print("for a:", float(tape.gradient(loss, a)))
+print("for b:", float(tape.gradient(loss, b)))
+del tape  # frees the memory of the recording
 
 # %% [markdown]
-# ### The notes said: a vector of losses gets a backward pass for each
+# ### A common mistake: to expect one gradient for each loss
 #
-# Here are two losses at once, from two weights. What will `gradient` return: two rows, or one?
+# Here are two losses at once, computed from two weights. The mistake is to expect two rows from `gradient`, one for
+# each loss. How many numbers will it return?
 
 # %%
-weights, scale = tf.Variable([1.0, 2.0]), tf.constant([[1.0, 10.0], [100.0, 0.0]])
+w = tf.Variable([1.0, 2.0])
+factors = tf.constant([[1.0, 10.0], [100.0, 0.0]])
 with tf.GradientTape(persistent=True) as tape:
-    two_losses = tf.linalg.matvec(scale, weights**2)
-summed = tape.gradient(two_losses, weights)
-rows = tape.jacobian(two_losses, weights)
+    two_losses = tf.linalg.matvec(factors, w**2)
+gradient = tape.gradient(two_losses, w)
+jacobian = tape.jacobian(two_losses, w)
 del tape
 plots.tensor_blocks(
-    {"gradient": summed, "jacobian": rows}, "One row for each loss, or their sum"
+    {"gradient": gradient, "jacobian": jacobian},
+    title="gradient: the sum of both rows; jacobian: one row for each loss",
 )
 
 # %% [markdown]
-# `gradient` adds the losses up first, silently. For the usual loss, a mean, that is what you want. If you need each
-# loss by itself, ask for the **Jacobian**: its rows are the losses, its columns the weights. It costs a backward pass
-# for each row.
+# Two numbers. `gradient` returns the gradient of the *sum* of the losses. If you need the gradient of each loss, ask
+# for the **Jacobian**: a row for each loss, a column for each weight. For one loss, such as a mean over a batch,
+# `gradient` is what you need.
 
 # %%
-assert np.allclose(summed, tf.reduce_sum(rows, axis=0))
-assert np.allclose(rows, scale * 2 * weights)
+assert np.allclose(gradient, tf.reduce_sum(jacobian, axis=0))
+assert np.allclose(jacobian, factors * 2 * w)
 
 # %% [markdown]
-# Sometimes a part of the computation must not learn. `tf.stop_gradient` returns its input and cuts the way back.
+# Sometimes a part of a computation must count as a constant. `tf.stop_gradient` returns its input, and no gradient
+# flows back through it. The derivative of w·w is 2w. What is it at w = 3 if the second factor is stopped?
 
 # %%
 w = tf.Variable(3.0)
 with tf.GradientTape(persistent=True) as tape:
     square = w * w
     half_stopped = w * tf.stop_gradient(w)
-print("values:", square.numpy(), half_stopped.numpy())
-print("slopes:", tape.gradient(square, w).numpy(), tape.gradient(half_stopped, w).numpy())
-assert tape.gradient(half_stopped, w) == 3, "the second factor counts as a constant"
+print("values:   ", float(square), float(half_stopped))
+print("gradients:", float(tape.gradient(square, w)), float(tape.gradient(half_stopped, w)))
+assert tape.gradient(half_stopped, w) == 3
 
 # %% [markdown]
+# It is 3: the second factor counts as the constant 3.
+#
 # ### Exercise 4 · Help the worst
 #
-# Write `descend(function, variable, rate, steps)`. `function(variable)` is a vector of losses. In each step take the
-# gradient of the *largest* one alone, and change the variable in place by minus `rate` times that gradient. Return the
-# list of the largest losses, each taken before its step.
+# Write `descend(function, variable, rate, steps)`. `function(variable)` returns a vector of losses. In each step take
+# the gradient of the *largest* loss only. Then change the variable in place, by minus `rate` times that gradient.
+# Return the list of the largest losses, each taken before its step.
 
 
 # %%
@@ -599,34 +792,51 @@ exercises.downhill.check(descend)
 # %% [markdown]
 # ## 5 · The training loop
 #
-# Now all of it together. The model has a layer that differs in training, **dropout**, and a penalty on weights: the two
-# things that a loop of your own forgets most easily.
+# Now we write the whole loop. We use 2,000 images of clothes and 500 for validation. The model has **dropout**, a layer
+# that sets some of its inputs to 0 in training only (notebook 07). It also has a penalty on weights. A loop must handle
+# both.
 
 # %%
 fashion = data.fashion(verbose=False)
-images, labels = (part[:2000] for part in fashion.arrays("train"))
-val_images, val_labels = (part[:500] for part in fashion.arrays("val"))
+all_images, all_labels = fashion.arrays("train")
+images = all_images[:2000]
+labels = all_labels[:2000]
+all_val_images, all_val_labels = fashion.arrays("val")
+val_images = all_val_images[:500]
+val_labels = all_val_labels[:500]
 STEPS = 20
+BATCH_SIZE = len(images) // STEPS
+print(len(images), "images in", STEPS, "batches of", BATCH_SIZE)
 
 
+# %%
 def new_model():
+    """Return the same randomly initialised model at every call."""
     keras.utils.set_random_seed(1)
-    hidden = keras.layers.Dense(64, "relu", kernel_regularizer=keras.regularizers.L2(1e-3))
-    parts = [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Flatten(),
-        hidden,
-        keras.layers.Dropout(0.3),
-    ]
-    return keras.Sequential([keras.Input((28, 28)), *parts, keras.layers.Dense(10)])
+    penalty = keras.regularizers.L2(0.001)
+    return keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(64, activation="relu", kernel_regularizer=penalty),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(10),  # logits
+        ]
+    )
 
 
 def new_batches():
-    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(len(images) // STEPS)
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(BATCH_SIZE)
 
 
 # %% [markdown]
-# One step: predict *in training mode*, add the penalties to the loss, take the gradients, let the optimizer apply them.
+# One **training step** does four things:
+#
+# 1. predict, with `training=True`, so that dropout is active,
+# 2. compute the loss, and add the penalties from `model.losses`,
+# 3. take the gradients of the loss,
+# 4. let the optimizer change the weights.
 
 # %%
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -642,13 +852,27 @@ def train_step(model, optimizer, x, y):
 
 
 # %% [markdown]
-# And the loop around it. For each epoch: reset the metrics, run over the batches, then measure on images that were
-# never trained on, with dropout off.
+# Validation uses other images, and dropout is inactive: `training=False`.
+
+
+# %%
+def validate(model):
+    """Return loss and accuracy on the validation images."""
+    logits = model(val_images, training=False)
+    loss = cross_entropy(val_labels, logits) + sum(model.losses)
+    predicted = np.argmax(logits, axis=1)
+    return float(loss), float(np.mean(predicted == val_labels))
+
+
+# %% [markdown]
+# The loop: in each epoch reset the metrics, train on all batches, then validate.
 
 # %%
 EPOCHS = 3
-by_hand, optimizer = new_model(), keras.optimizers.Adam(0.002)
-mean_loss, accuracy = keras.metrics.Mean(), keras.metrics.SparseCategoricalAccuracy()
+by_hand = new_model()
+optimizer = keras.optimizers.Adam(0.002)
+mean_loss = keras.metrics.Mean()
+accuracy = keras.metrics.SparseCategoricalAccuracy()
 log = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
 for epoch in range(EPOCHS):
     mean_loss.reset_state()
@@ -659,18 +883,17 @@ for epoch in range(EPOCHS):
         accuracy.update_state(y_batch, logits)
     log["loss"].append(float(mean_loss.result()))
     log["accuracy"].append(float(accuracy.result()))
-    val_logits = by_hand(val_images, training=False)
-    log["val_loss"].append(float(cross_entropy(val_labels, val_logits) + sum(by_hand.losses)))
-    log["val_accuracy"].append(float(np.mean(np.argmax(val_logits, axis=1) == val_labels)))
+    val_loss, val_accuracy = validate(by_hand)
+    log["val_loss"].append(val_loss)
+    log["val_accuracy"].append(val_accuracy)
     print(f"epoch {epoch + 1}: loss {log['loss'][-1]:.2f}, accuracy {log['accuracy'][-1]:.2f}")
 
 # %% [markdown]
-# `fit` does the same for you. Does it do *the same*? We let it train a second model from the same seed on the same
-# batches.
+# `fit` trains a second model from the same seed on the same batches. Will the two models end with the same weights?
 
 # %%
 by_fit = new_model()
-by_fit.compile(keras.optimizers.Adam(0.002), cross_entropy, metrics=["accuracy"])
+by_fit.compile(optimizer=keras.optimizers.Adam(0.002), loss=cross_entropy, metrics=["accuracy"])
 history = by_fit.fit(
     new_batches(),
     validation_data=(val_images, val_labels),
@@ -678,72 +901,95 @@ history = by_fit.fit(
     shuffle=False,
     verbose=0,
 ).history
-runs = {"by hand": log, "fit": {key: history[key] for key in log}}
-plots.learning_curves(runs, title="Two loops, one curve")
+plots.learning_curves(
+    {"by hand": log, "fit": history},
+    title="The curves of both loops lie upon each other",
+)
 
 
 # %%
 def distance(one, other):
     """Return the largest difference between the weights of two models."""
-    return max(
-        float(np.abs(u - v).max()) for u, v in zip(one.get_weights(), other.get_weights())
-    )
+    largest = 0.0
+    for ours, theirs in zip(one.get_weights(), other.get_weights()):
+        largest = max(largest, float(np.abs(ours - theirs).max()))
+    return largest
 
 
-# %%
-print(
-    "steps:",
-    int(optimizer.iterations),
-    "| weights equal to four decimals:",
-    distance(by_hand, by_fit) < 1e-4,
-)
+print("steps of the optimizer:", int(optimizer.iterations))
+print(f"largest difference between two weights: {distance(by_hand, by_fit):.3f}")
 assert int(optimizer.iterations) == EPOCHS * STEPS
-assert distance(by_hand, by_fit) < 1e-4, "the compiled fit may round differently, no more"
+assert distance(by_hand, by_fit) < 1e-4
 assert all(np.allclose(log[key], history[key], atol=1e-3) for key in log)
 
 # %% [markdown]
-# ### The notes said: do not forget `training=True`
+# Yes, but for rounding: no weight differs by 0.0001.
 #
-# They were right. It is one of two things to forget, and neither raises an error. What happens to the weights and to
-# the loss if you do?
+# ### A common mistake: `training=True` or the penalties forgotten
+#
+# Here are two training steps, each with one thing missing. Neither raises an error. What happens to the training loss?
 
 
 # %%
-def one_epoch(training=True, penalties=True):
-    model, optimizer, seen = new_model(), keras.optimizers.Adam(0.002), []
+def step_without_training(model, optimizer, x, y):
+    with tf.GradientTape() as tape:
+        logits = model(x)  # training=True is missing
+        loss = cross_entropy(y, logits) + sum(model.losses)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss, logits
+
+
+def step_without_penalties(model, optimizer, x, y):
+    with tf.GradientTape() as tape:
+        logits = model(x, training=True)
+        loss = cross_entropy(y, logits)  # model.losses is missing
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss, logits
+
+
+# %%
+def one_epoch(step):
+    """Train a new model for one epoch; return it and the mean loss of its last five steps."""
+    model = new_model()
+    optimizer = keras.optimizers.Adam(0.002)
+    losses = []
     for x_batch, y_batch in new_batches():
-        with tf.GradientTape() as tape:
-            loss = cross_entropy(y_batch, model(x_batch, training=training))
-            loss += sum(model.losses) if penalties else 0.0
-        optimizer.apply(
-            tape.gradient(loss, model.trainable_variables), model.trainable_variables
-        )
-        seen.append(float(loss))
-    return model, np.mean(seen[-5:])
+        loss, _ = step(model, optimizer, x_batch, y_batch)
+        losses.append(float(loss))
+    return model, np.mean(losses[-5:])
 
 
-right, right_loss = one_epoch()
-for name, settings in {
-    "without training=True": {"training": False},
-    "without penalties": {"penalties": False},
-}.items():
-    wrong, wrong_loss = one_epoch(**settings)
-    print(
-        f"{name}: weights differ by {distance(right, wrong):.2f}, loss {wrong_loss:.2f} "
-        f"instead of {right_loss:.2f}"
-    )
-    assert distance(right, wrong) > 0.001
-    assert wrong_loss < right_loss
+# %%
+correct, correct_loss = one_epoch(train_step)
+print(f"nothing forgotten: loss {correct_loss:.2f}")
+mistakes = {
+    "without training=True": step_without_training,
+    "without penalties": step_without_penalties,
+}
+for name, step in mistakes.items():
+    model, loss = one_epoch(step)
+    difference = distance(model, correct)
+    print(f"{name}: loss {loss:.2f}, weights differ by up to {difference:.2f}")
+    assert difference > 0.001
+    assert loss < correct_loss
 
 # %% [markdown]
-# Both mistakes make the training loss look *better*. That is why nobody notices.
+# With both mistakes the training loss looks *better*. So the training loss does not tell you of the mistake. Without
+# `training=True` each layer uses its own default, and the default of dropout is to do nothing (notebook 03). Without
+# the penalties the weights are not kept small.
 #
 # ### Exercise 5 · Half a batch at a time
 #
-# A batch that does not fit into memory can be cut in two. Write `accumulated_step(model, optimizer, x, y)`: take the
-# gradients of the first half and of the second, both from the same weights, then let the optimizer apply their mean
-# once. The batch has an even number of samples. Use `cross_entropy` and `model.losses`, as above. Section 6 compiles
-# such steps, and yours must compile, too: use tensors only.
+# A batch may be too large for the memory. Then you can cut it in two halves. Write
+# `accumulated_step(model, optimizer, x, y)`:
+#
+# - take the gradients of the first half and of the second half, both with the same weights,
+# - let the optimizer apply the mean of the two gradients, once.
+#
+# The batch has an even number of samples. Use `cross_entropy` and `model.losses`, as `train_step` does. Your step will
+# also be run as a graph (section 6), so call no `.numpy()` in it.
 
 
 # %%
@@ -758,39 +1004,46 @@ exercises.halves.check(accumulated_step)
 # %% [markdown]
 # ## 6 · From Python to a graph
 #
-# `train_step` is Python: every line is read again in every step, and every operation is sent off by itself.
-# `tf.function` runs the Python *once*, writes down its operations as a **graph**, and from then on runs the graph. How
-# much faster will our step be? Guess a factor.
+# So far our step runs as Python: Python starts each operation of each step, one by one. This is called **eager**
+# execution. `tf.function` runs the Python function once and records its operations. The recording is called a
+# **graph**, and to make it is called **tracing**. After that, TensorFlow runs the graph without Python. How much faster
+# will a step be? Guess a factor.
 
 
 # %%
-def milliseconds(step, repeats=30):
-    """Return the median time of one training step."""
-    model, optimizer = new_model(), keras.optimizers.Adam(0.002)
-    # Its variables must exist before the graph is written.
-    optimizer.build(model.trainable_variables)
-    x, y = tf.constant(images[:100]), tf.constant(labels[:100])
+def step_times(step):
+    """Return the milliseconds of 32 training steps of a new model."""
+    model = new_model()
+    optimizer = keras.optimizers.Adam(0.002)
+    optimizer.build(model.trainable_variables)  # creates its variables before the graph
+    x_batch = tf.constant(images[:100])
+    y_batch = tf.constant(labels[:100])
     times = []
-    for _ in range(repeats + 2):
+    for _ in range(32):
         began = time.perf_counter()
-        step(model, optimizer, x, y)
-        times.append(1e3 * (time.perf_counter() - began))
-    return times[0], float(np.median(times[2:]))
+        step(model, optimizer, x_batch, y_batch)
+        times.append(1000 * (time.perf_counter() - began))
+    return times
 
 
-first_eager, eager = milliseconds(train_step)
-first_graph, graph = milliseconds(tf.function(train_step))
-print(f"Python: {eager:.2f} ms | graph: {graph:.2f} ms | faster: {eager / graph:.1f}x")
-print(f"the first step of the graph, which writes it down: {first_graph:.0f} ms")
-assert graph < eager, "the graph should be faster, for a model this small by far"
-assert first_graph > graph
+# %%
+eager = step_times(train_step)
+graph = step_times(tf.function(train_step))
+eager_ms = np.median(eager[2:])
+graph_ms = np.median(graph[2:])
+print(f"eager: {eager_ms:.2f} ms")
+print(f"graph: {graph_ms:.2f} ms, {eager_ms / graph_ms:.1f}x as fast")
+print(f"the first step of the graph, with tracing: {graph[0]:.0f} ms")
+assert graph_ms < eager_ms
+assert graph[0] > graph_ms
 
 # %% [markdown]
-# The smaller the operations, the more the graph gains, because it saves the time *between* them. A large convolution
-# takes the same time either way. The numbers are those of this machine; yours will differ.
+# The times are those of one machine. A graph helps most where there are many small operations. With a few expensive
+# ones, such as large convolutions, it may help little
+# ([tf.function guide](https://www.tensorflow.org/guide/function)).
 #
-# Writing the graph down is called **tracing**. It costs as much as many steps. So it should happen once. When does it
-# happen again? Guess each line before you run the cell.
+# The first step is slow, because tracing takes time. So a function should be traced once. When is it traced again?
+# `traced` below grows by one with each tracing. Guess each line before you run the next cell.
 
 # %%
 traced = []
@@ -798,132 +1051,299 @@ traced = []
 
 @tf.function
 def double(number):
-    traced.append(1)  # this is Python: it runs while tracing, and only then
+    traced.append("double")  # plain Python: runs during tracing only
     return 2 * number
 
 
 # %%
-vector, longer = tf.constant([1.0, 2.0]), tf.constant([1.0, 2.0, 3.0])
-calls = {
+arguments = {
     "tensor 1.0": tf.constant(1.0),
     "tensor 2.0": tf.constant(2.0),
-    "vector of 2": vector,
-    "vector of 3": longer,
+    "vector of 2": tf.constant([1.0, 2.0]),
+    "vector of 3": tf.constant([1.0, 2.0, 3.0]),
+    "integer tensor 1": tf.constant(1),
 }
-calls |= {
-    "integer tensor": tf.constant(1),
-    "Python 1.0": 1.0,
-    "Python 2.0": 2.0,
-    "Python 2.0 again": 2.0,
-}
-news = {}
-for name, argument in calls.items():
-    known_traces = len(traced)
+counts = []
+for name, argument in arguments.items():
     double(argument)
-    news[name] = len(traced) > known_traces
-    print(f"{name:17} {'traced' if news[name] else 'known already'}")
-assert [name for name, new in news.items() if not new] == ["tensor 2.0", "Python 2.0 again"]
+    counts.append(len(traced))
+    print(f"{name:16} traced so far: {counts[-1]}")
+assert counts == [1, 1, 2, 3, 4]
 
 # %% [markdown]
-# A tensor is known by its type and shape, a Python number by its value. So a loop that hands over a Python number, the
-# epoch or the rate, traces in every round. Nothing fails. It is only slow.
+# A new *value* in a tensor needs no new graph. A new shape or a new dtype does.
+#
+# ### A common mistake: a Python number that changes
+#
+# A Python number has no shape, and TensorFlow makes a graph for each *value*. Here the epoch goes into the function as
+# a Python number. What does TensorFlow say?
 
 
 # %%
-def per_call(convert):
-    """Return the median milliseconds of twenty calls, and how often it was traced."""
-    traced.clear()
-
-    @tf.function
-    def step(number):
-        traced.append(1)
-        return tf.reduce_sum(tf.range(10.0) * number)
-
-    times = []
-    for number in range(20):
-        argument, began = convert(number), time.perf_counter()
-        step(argument)
-        times.append(1e3 * (time.perf_counter() - began))
-    return float(np.median(times)), len(traced)
+@tf.function
+def scale(number):
+    traced.append("scale")
+    return number * tf.range(10.0)
 
 
-with_numbers, number_traces = per_call(float)
-with_tensors, tensor_traces = per_call(lambda number: tf.constant(float(number)))
-print(f"Python numbers: {number_traces} traces, {with_numbers:.2f} ms a call")
-print(f"tensors:         {tensor_traces} trace,  {with_tensors:.2f} ms a call")
-assert (number_traces, tensor_traces) == (20, 1)
-assert with_numbers > with_tensors
+traced.clear()
+for epoch in range(12):
+    scale(float(epoch))
+print("12 calls with Python numbers, traced:", len(traced))
+assert len(traced) == 12
 
 # %% [markdown]
-# Shapes that differ, such as the last and smaller batch, can share a graph, too, if you say so beforehand: `None`
-# stands for any length. (`python_function` is the function under the decorator.)
+# The results are right, but the function is traced in each of the 12 calls. This is called **retracing**. TensorFlow
+# warns at the fifth tracing, and once more at the sixth; then it is silent. The warning names three causes. Ours is the
+# third, Python objects instead of tensors. Write a tensor instead:
 
 # %%
 traced.clear()
-any_length = tf.function(
-    double.python_function, input_signature=[tf.TensorSpec([None], tf.float32)]
-)
-any_length(vector)
-any_length(longer)
-print("vectors of 2 and 3, one signature:", len(traced), "trace")
+for epoch in range(12):
+    scale(tf.constant(float(epoch)))
+print("12 calls with tensors, traced:", len(traced))
 assert len(traced) == 1
 
-# %% [markdown]
-# What is Python stays in the tracing. That is the trap of the NumPy noise in notebook 03, and here is its sister: a
-# Python number from outside is written into the graph as it was on the day.
 
 # %%
-factor, changing = 2.0, tf.Variable(2.0)
+def milliseconds_a_call(arguments):
+    """Return the median time of a call of `scale`."""
+    times = []
+    for argument in arguments:
+        began = time.perf_counter()
+        scale(argument)
+        times.append(1000 * (time.perf_counter() - began))
+    return np.median(times)
+
+
+new_numbers = [float(number) for number in range(100, 120)]
+new_tensors = [tf.constant(number) for number in new_numbers]
+number_ms = milliseconds_a_call(new_numbers)
+tensor_ms = milliseconds_a_call(new_tensors)
+print(f"new Python numbers: {number_ms:.2f} ms a call")
+print(f"tensors:            {tensor_ms:.2f} ms a call")
+assert number_ms > tensor_ms
+
+# %% [markdown]
+# A graph also keeps the Python values it saw during tracing. Below, `factor` is a Python number and `changing` is a
+# variable. Both change from 2 to 100 after the first call. Which of the two does the second call see?
+
+# %%
+factor = 2.0
+changing = tf.Variable(2.0)
 
 
 @tf.function
-def scaled(number):
+def both_scaled(number):
     return factor * number, changing * number
 
 
-before = [float(part) for part in scaled(tf.constant(1.0))]
+first = both_scaled(tf.constant(1.0))
 factor = 100.0
 changing.assign(100.0)
-after = [float(part) for part in scaled(tf.constant(1.0))]
-print("Python number, variable:", before, "->", after)
-assert after == [2.0, 100.0]
+second = both_scaled(tf.constant(1.0))
+print("Python number:", float(first[0]), "then", float(second[0]))
+print("variable:     ", float(first[1]), "then", float(second[1]))
+assert float(second[0]) == 2.0
+assert float(second[1]) == 100.0
 
 # %% [markdown]
-# What should change belongs in a `tf.Variable`, as the weights are. Last of all: our step as a graph, for an epoch.
-# Does it lead to the same weights?
+# It sees the new value of the variable only. Keep in a `tf.Variable` what changes between calls, as a model keeps its
+# weights. Last, we run an epoch with our step as a graph. Are the weights the same as without the graph?
 
 # %%
-compiled_step, compiled, optimizer = (
-    tf.function(train_step),
-    new_model(),
-    keras.optimizers.Adam(0.002),
-)
-optimizer.build(compiled.trainable_variables)
-for x_batch, y_batch in new_batches():
-    compiled_step(compiled, optimizer, x_batch, y_batch)
-print("weights equal to four decimals:", distance(compiled, right) < 1e-4)
-assert distance(compiled, right) < 1e-4
+compiled, compiled_loss = one_epoch(tf.function(train_step))
+print(f"loss {compiled_loss:.2f}, loss without the graph {correct_loss:.2f}")
+print(f"largest difference between two weights: {distance(compiled, correct):.3f}")
+assert distance(compiled, correct) < 1e-4
 
 # %% [markdown]
-# Now you have everything that `fit` has inside.
+# Yes, but for rounding.
 #
+# ## 7 · AutoGraph: what becomes of `print`, `if` and `for`
+#
+# Before tracing, `tf.function` rewrites the Python code. This part of TensorFlow is called **AutoGraph**. We look at
+# three cases. First `print`: the function below is called twice. How often does each of its two lines print?
+
+
+# %%
+@tf.function
+def half(number):
+    print("print:", number)
+    tf.print("tf.print:", number)
+    return number / 2
+
+
+for value in [8.0, 6.0]:
+    half(tf.constant(value))
+
+# %% [markdown]
+# `print` is Python. It prints once, during tracing, when the tensor has no value yet. `tf.print` is an operation in the
+# graph. It prints in every call.
+#
+# Next `if`. With a tensor in its condition, AutoGraph makes one operation of it, which holds both branches. To see the
+# operations of a graph we ask for their types.
+
+
+# %%
+def operation_types(function, *arguments):
+    """Return the types of the operations in the graph for these arguments."""
+    graph = function.get_concrete_function(*arguments).graph
+    return [operation.type for operation in graph.get_operations()]
+
+
+@tf.function
+def absolute(number):
+    if number < 0:
+        print("tracing the branch for negative numbers")
+        result = -number
+    else:
+        print("tracing the other branch")
+        result = number
+    return result
+
+
+# %%
+minus = float(absolute(tf.constant(-3.0)))
+plus = float(absolute(tf.constant(5.0)))
+print("results:", minus, plus)
+types = operation_types(absolute, tf.constant(-3.0))
+print("operations:", types)
+assert (minus, plus) == (3.0, 5.0)
+assert "StatelessIf" in types
+
+# %% [markdown]
+# Both branches were traced, in one tracing. The operation `StatelessIf` chooses between them in every call.
+#
+# An `if` on a Python value is decided during tracing. Then the graph holds one branch, and no `If`:
+
+
+# %%
+@tf.function
+def maybe_double(number, doubled):
+    if doubled:
+        number = 2 * number
+    return number
+
+
+for doubled in [True, False]:
+    types = operation_types(maybe_double, tf.constant(3.0), doubled)
+    print(f"doubled={doubled}:", types)
+    assert ("Mul" in types) == doubled
+    assert "StatelessIf" not in types
+
+# %% [markdown]
+# Last `for`. A loop over a Python `range` is repeated during tracing: each round adds its operations to the graph. A
+# loop over a `tf.range` becomes one operation, `StatelessWhile`. How many `Mul` will the first graph have?
+
+
+# %%
+@tf.function
+def python_loop(number):
+    for _ in range(5):
+        number = 2 * number
+    return number
+
+
+@tf.function
+def tensor_loop(number):
+    for _ in tf.range(5):
+        number = 2 * number
+    return number
+
+
+python_types = operation_types(python_loop, tf.constant(1.0))
+tensor_types = operation_types(tensor_loop, tf.constant(1.0))
+for name, types in [("range", python_types), ("tf.range", tensor_types)]:
+    print(
+        f"{name:8} Mul: {types.count('Mul')}, StatelessWhile: {types.count('StatelessWhile')}"
+    )
+assert python_types.count("Mul") == 5
+assert tensor_types.count("StatelessWhile") == 1
+assert python_loop(tf.constant(1.0)) == tensor_loop(tf.constant(1.0)) == 32
+
+# %% [markdown]
+# Five. Both functions return 32. The graph of a Python loop grows with the number of rounds, so a long one takes long
+# to trace.
+#
+# ## For reference
+#
+# Nothing here is needed for the exercises. Come back when you need it.
+#
+# | you want | write |
+# |---|---|
+# | the mean over the samples, also with weights | `HuberLoss()`, which is `reduction="sum_over_batch_size"` |
+# | the mean divided by the sum of the weights | `HuberLoss(reduction="mean_with_sample_weight")` |
+# | one number for each sample | `HuberLoss(reduction="none")` |
+# | several questions to one tape | `tf.GradientTape(persistent=True)` |
+# | one row of gradients for each loss | `tape.jacobian(losses, weights)` |
+# | a part that counts as a constant | `tf.stop_gradient(part)` |
+# | a graph for vectors of any length | `tf.function(f, input_signature=[tf.TensorSpec([None], tf.float32)])` |
+# | a more general graph after the second shape | `tf.function(f, reduce_retracing=True)` |
+# | the Python function under `@tf.function` | `f.python_function` |
+# | a graph without AutoGraph | `tf.function(f, autograph=False)`; an `if` on a tensor then raises an error |
+# | the code that AutoGraph writes | `print(tf.autograph.to_code(f.python_function))` |
+#
+# Three ways to compile the same function for vectors of 2, 3, 4 and 5 numbers:
+
+# %%
+ways = {
+    "plain": tf.function(double.python_function),
+    "reduce_retracing": tf.function(double.python_function, reduce_retracing=True),
+    "input_signature": tf.function(
+        double.python_function, input_signature=[tf.TensorSpec([None], tf.float32)]
+    ),
+}
+tracings = []
+for name, function in ways.items():
+    traced.clear()
+    for length in [2, 3, 4, 5]:
+        function(tf.ones(length))
+    tracings.append(len(traced))
+    print(f"{name:16} tracings: {tracings[-1]}")
+assert tracings == [4, 2, 1]
+
+# %% [markdown]
+# With a tensor in the condition, a name must be given a value of one dtype in both branches:
+
+
+# %%
+@tf.function
+def one_branch(number):
+    if number > 0:
+        result = number
+    return result
+
+
+try:
+    one_branch(tf.constant(1.0))
+except ValueError as error:
+    print(str(error).strip().splitlines()[-1].strip())
+else:
+    raise AssertionError("no error was raised")
+
+# %% [markdown]
 # ## Summary
 #
-# - A loss returns one number for each sample and must have a gradient. With a setting to remember it becomes a class
-#   with `get_config`.
-# - A metric streams: it adds up totals and counts, divides at the end, and starts afresh with `reset_state`.
-# - A tape records its block once and answers once. Variables are followed, constants are not. A vector of losses is
-#   summed: ask for the Jacobian if you need its rows.
-# - A step is: predict with `training=True`, loss plus `model.losses`, gradients, `optimizer.apply`. With the same seed
-#   it is what `fit` does.
-# - `tf.function` writes Python down as a graph. New shapes, new types and new Python numbers write it down again.
+# - A loss function returns one number for each sample. A loss with a setting is a class with `get_config`.
+# - A streaming metric keeps a state from batch to batch, and starts again with `reset_state`. A loss needs a gradient, a
+#   metric does not.
+# - A tape records trainable variables inside its block, and can be asked once. For a vector of losses, `gradient`
+#   returns the gradient of their sum, and `jacobian` a row for each.
+# - A training step predicts with `training=True`, adds `model.losses` to the loss, takes the gradients, and calls
+#   `optimizer.apply`.
+# - `tf.function` traces Python to a graph. A new shape, dtype or Python value is traced again. `if` and `for` on tensors
+#   become operations, `print` runs during tracing.
 #
-# **Next** [05 · Callbacks](05_callbacks.ipynb): let `fit` do the loop, and step in where you like.
+# **Next** [05 · Callbacks](05_callbacks.ipynb): let `fit` do the loop, and add your own code to it.
 #
 # ## References
 #
 # - TensorFlow: [automatic differentiation](https://www.tensorflow.org/guide/autodiff) and its [advanced
-#   part](https://www.tensorflow.org/guide/advanced_autodiff), [tf.function](https://www.tensorflow.org/guide/function)
+#   part](https://www.tensorflow.org/guide/advanced_autodiff), [tf.function and
+#   AutoGraph](https://www.tensorflow.org/guide/function)
+# - TensorFlow: [limitations of
+#   AutoGraph](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/python/autograph/g3doc/reference/limitations.md)
 # - Keras: [losses](https://keras.io/api/losses/), [metrics](https://keras.io/api/metrics/), [a training loop from
 #   scratch](https://keras.io/guides/writing_a_custom_training_loop_in_tensorflow/)
 # - Huber 1964, [Robust estimation of a location parameter](https://doi.org/10.1214/aoms/1177703732)
