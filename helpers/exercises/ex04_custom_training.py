@@ -373,7 +373,10 @@ within = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="How often within tolerance?",
-    objective="write a streaming metric, and say what a loss must have that a metric need not",
+    objective=(
+        "write a metric that is updated batch by batch, and say what a loss needs and a metric "
+        "does not"
+    ),
     reference=Within,
     observe=observe_within,
     praise=(
@@ -521,8 +524,8 @@ def observe_descend(answer):
 downhill = Exercise(
     notebook=NOTEBOOK,
     number=4,
-    title="Help the worst",
-    objective="take gradients with a tape, of the part that you want",
+    title="Reduce the largest loss",
+    objective="compute gradients with a tape, of one loss or of several",
     reference=descend,
     observe=observe_descend,
     hints=(
