@@ -380,8 +380,8 @@ within = Exercise(
     reference=Within,
     observe=observe_within,
     praise=(
-        "As a loss it would not do: a count of hits is flat nearly everywhere, so no gradient "
-        "leads anywhere."
+        "It could not be a loss: small changes of the weights hardly ever change a count of "
+        "hits, so there is no gradient to follow."
     ),
     hints=(
         "Two things are to be remembered between batches. Both have their variable already.",
@@ -437,8 +437,8 @@ within.wrong(
     "earlier batches forgotten",
 )(counting(add=lambda variable, number: variable.assign(number)))
 within.wrong(
-    "A batch of one has as much say as a batch of three: you took a mean of means. Which two "
-    "numbers should stream?",
+    "A batch of one counts as much as a batch of three: you took a mean of means. Which two "
+    "numbers should be added up?",
     "mean of the batches' means",
 )(counting(total=ops.mean, size=lambda found: 1))
 within.wrong(
@@ -463,17 +463,17 @@ within.wrong(
     )
 )
 within.wrong(
-    "You counted samples, and the share is of predictions: a batch with the shape (2, 2) has "
-    "four. You may even get more than 1.",
+    "You counted samples, but the proportion is one of predictions: a batch with the shape "
+    "(2, 2) has four. You may even get more than 1.",
     "rows counted",
 )(counting(size=lambda found: found.shape[0]))
 within.wrong(
-    "Your result is the number of hits. What does it take to make a share of it?",
+    "Your result is the number of hits. How does it become a proportion?",
     "not divided",
 )(counting(share=lambda hits, count: hits + 0))
 within.wrong(
-    "Before the first batch your result is not a number: 0 divided by 0. What should a share "
-    "be then?",
+    "Before the first batch your result is not a number: 0 divided by 0. What should it be "
+    "then?",
     "divided by zero",
 )(counting(share=lambda hits, count: hits / count))
 
@@ -576,12 +576,11 @@ downhill.wrong(
     "gradient of the sum",
 )(walking(part=lambda found: found))
 downhill.wrong(
-    "You took the gradient of the mean: then all losses pull. Which one alone should?",
+    "You took the gradient of the mean: then all losses count. Which one alone should?",
     "gradient of the mean",
 )(walking(part=tf.reduce_mean))
 downhill.wrong(
-    "You walk uphill: the losses grow. The gradient points to where the loss grows. Look at "
-    "your sign.",
+    "The losses grow. The gradient points to where the loss grows. Look at your sign.",
     "walked uphill",
 )(walking(change=lambda variable, rate, slope: variable.assign_add(rate * slope)))
 downhill.wrong(

@@ -551,8 +551,9 @@ assert np.isclose(metric.result(), mean_of_all)
 #
 # ### A common mistake: `reset_states`
 #
-# In older versions of Keras the method was called `reset_states`. Here is a metric that keeps the smallest error. It
-# must start from infinity, so it has its own reset. But it uses the old name.
+# Until TensorFlow 2.4 the method was called `reset_states`
+# ([tensorflow#50359](https://github.com/tensorflow/tensorflow/issues/50359)). Here is a metric that keeps the smallest
+# error. It must start from infinity, so it has its own reset. But the reset has the old name.
 
 
 # %%
@@ -1154,7 +1155,7 @@ assert len(traced) == 12
 # %% [markdown]
 # The function is traced in each of the 12 calls. This is called **retracing**. TensorFlow warns at the fifth tracing
 # and at the sixth, then no more. The warning names three causes. Ours is the third: Python objects instead of tensors.
-# `fit` compiles its training step for each model, so you may meet this warning also after training many models.
+# `fit` compiles its training step for each model, so you may also meet this warning after training or evaluating many models.
 #
 # Write a tensor instead:
 
