@@ -13,17 +13,17 @@ NOTEBOOK = "01_tensor_basics"
 # Exercise 1
 
 
-def mirror_and_crop(pile, size):
-    return pile[:, :size, ::-1, tf.newaxis]
+def mirror_and_crop(batch, size):
+    return batch[:, :size, ::-1, tf.newaxis]
 
 
 def observe_mirror(answer):
-    pile = tf.reshape(tf.range(60), [3, 4, 5])
-    yield "size 2 of 3 pictures with 4 rows and 5 columns", answer(pile, 2)
-    yield "size 4, all rows of the same pictures", answer(pile, 4)
-    picture = answer(tf.constant([[[1, 2, 3]]], tf.uint8), 1)
-    yield "one picture with one row", picture
-    yield "the type of a uint8 picture after it", getattr(picture, "dtype", None)
+    batch = tf.reshape(tf.range(60), [3, 4, 5])
+    yield "size 2 of 3 images with 4 rows and 5 columns", answer(batch, 2)
+    yield "size 4, all rows of the same images", answer(batch, 4)
+    image = answer(tf.constant([[[1, 2, 3]]], tf.uint8), 1)
+    yield "one image with one row", image
+    yield "the dtype of the result for a uint8 image", getattr(image, "dtype", None)
 
 
 mirror = Exercise(
@@ -34,165 +34,161 @@ mirror = Exercise(
     reference=mirror_and_crop,
     observe=observe_mirror,
     hints=(
-        "Write down what each of the three axes counts, and which of them each of the three "
-        "wishes touches.",
-        "A slice for each axis does it: one takes all, one stops early, one walks backwards.",
-        "`::-1` walks backwards, and `tf.newaxis` at the end gives the last axis.",
+        "What does each of the three axes count? Which axis does mirroring change, and which "
+        "one does cropping change?",
+        "Give a slice for each axis: all images, the first `size` rows, the columns backwards.",
+        "`::-1` takes all positions backwards. `tf.newaxis` at the end adds the last axis.",
     ),
 )
 
 
 @mirror.right
-def by_functions(pile, size):
-    images = tf.expand_dims(pile, axis=-1)
+def by_functions(batch, size):
+    images = tf.expand_dims(batch, axis=-1)
     return tf.image.flip_left_right(images)[:, :size]
 
 
 @mirror.wrong(
-    "The pixels are right, and an axis is missing: compare your shape with the four lengths "
-    "that were asked for."
+    "The pixels are right, but an axis is missing. Compare your shape with (N, size, W, 1)."
 )
-def no_last_axis(pile, size):
-    return pile[:, :size, ::-1]
+def no_last_axis(batch, size):
+    return batch[:, :size, ::-1]
 
 
 @mirror.wrong(
-    "You turned the pictures upside down. Left and right lie along the columns: which axis "
+    "You turned the images upside down. Left and right lie along the columns: which axis "
     "counts those?"
 )
-def upside_down(pile, size):
-    return pile[:, ::-1][:, :size, :, tf.newaxis]
+def upside_down(batch, size):
+    return batch[:, ::-1][:, :size, :, tf.newaxis]
 
 
 @mirror.wrong(
-    "You mirrored each picture and also the order of the pile. Axis 0 counts pictures: leave "
-    "it as it is."
+    "You mirrored each image, and you also reversed the order of the images. Axis 0 counts "
+    "the images: leave it as it is."
 )
-def pile_reversed(pile, size):
-    return pile[::-1, :size, ::-1, tf.newaxis]
+def batch_reversed(batch, size):
+    return batch[::-1, :size, ::-1, tf.newaxis]
 
 
 @mirror.wrong(
-    "You cropped the pile, not the pictures: the first axis counts pictures. Which one "
+    "You cropped the batch, not the images: the first axis counts images. Which one "
     "counts rows?"
 )
-def pictures_cropped(pile, size):
-    return pile[:size, :, ::-1, tf.newaxis]
+def images_cropped(batch, size):
+    return batch[:size, :, ::-1, tf.newaxis]
 
 
 @mirror.wrong(
-    "You cropped columns where rows were asked for. Read your shape from the outside in: "
-    "pictures, rows, columns."
+    "You cropped columns, not rows. Read your shape from left to right: images, rows, columns."
 )
-def columns_cropped(pile, size):
-    return pile[:, :, ::-1][:, :, :size, tf.newaxis]
+def columns_cropped(batch, size):
+    return batch[:, :, ::-1][:, :, :size, tf.newaxis]
 
 
 @mirror.wrong(
-    "You kept the last rows. Where does a slice start when its number stands behind the colon?"
+    "You kept the last rows. Which rows does the slice `:size` take, and which does `-size:`?"
 )
-def last_rows_kept(pile, size):
-    return pile[:, -size:, ::-1, tf.newaxis]
+def last_rows_kept(batch, size):
+    return batch[:, -size:, ::-1, tf.newaxis]
 
 
 @mirror.wrong(
-    "The shape is as wished, but nothing is mirrored: look at the first row of a picture "
-    "before and after."
+    "The shape is right, but nothing is mirrored: compare the first row of an image before "
+    "and after."
 )
-def not_mirrored(pile, size):
-    return pile[:, :size, :, tf.newaxis]
+def not_mirrored(batch, size):
+    return batch[:, :size, :, tf.newaxis]
 
 
 # Exercise 2
 
 
-def standardise(pile):
-    mean = tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
-    deviation = tf.math.reduce_std(pile, axis=[1, 2], keepdims=True)
-    return (pile - mean) / deviation
+def standardise(batch):
+    mean = tf.reduce_mean(batch, axis=[1, 2], keepdims=True)
+    deviation = tf.math.reduce_std(batch, axis=[1, 2], keepdims=True)
+    return (batch - mean) / deviation
 
 
 def observe_standardise(answer):
     ramp = tf.reshape(tf.range(36.0), [3, 4, 3])
     yield (
-        "3 pictures with 4 rows and 3 columns",
+        "3 images with 4 rows and 3 columns",
         answer(tf.square(ramp) + tf.constant([1.0, 50.0, 9.0])),
     )
-    yield "2 pictures with 3 rows and 6 columns", answer(tf.reshape(tf.square(ramp), [2, 3, 6]))
+    yield "2 images with 3 rows and 6 columns", answer(tf.reshape(tf.square(ramp), [2, 3, 6]))
 
 
 scale = Exercise(
     notebook=NOTEBOOK,
     number=2,
-    title="Standardise each picture",
+    title="Standardise each image",
     objective="compute with whole tensors, along one axis, and by broadcasting",
     reference=standardise,
     observe=observe_standardise,
     hints=(
-        "How many means are there: one, one for each picture, or one for each place?",
-        "A picture's mean runs over two axes, its rows and its columns: `axis` takes a list.",
-        "With `keepdims=True` the means have the shape (N, 1, 1), and broadcasting does the "
-        "rest.",
+        "How many means are there: one, one for each image, or one for each place?",
+        "An image's mean runs over two axes, its rows and its columns: `axis` takes a list.",
+        "With `keepdims=True` the means have the shape (N, 1, 1). Then broadcasting repeats "
+        "them for all pixels.",
     ),
 )
 
 
 @scale.right
-def one_row_for_each_picture(pile):
-    flat = tf.reshape(pile, [len(pile), -1]).numpy()
+def one_row_for_each_image(batch):
+    flat = tf.reshape(batch, [len(batch), -1]).numpy()
     flat = (flat - flat.mean(axis=1)[:, None]) / flat.std(axis=1)[:, None]
-    return flat.reshape(pile.shape)
+    return flat.reshape(batch.shape)
 
 
 @scale.wrong(
-    "You took one mean from the whole pile. A dark picture and a bright one should each get "
-    "a mean of their own."
+    "You took one mean of the whole batch. A dark image and a bright image should each have "
+    "its own mean."
 )
-def one_mean_for_the_pile(pile):
-    return (pile - tf.reduce_mean(pile)) / tf.math.reduce_std(pile)
+def one_mean_for_the_batch(batch):
+    return (batch - tf.reduce_mean(batch)) / tf.math.reduce_std(batch)
 
 
 @scale.wrong(
-    "You mixed the pictures: along axis 0 you get one mean for each place. Which axes lie "
-    "inside one picture?"
+    "You mixed the images: along axis 0 you get one mean for each place. Which axes lie "
+    "inside one image?"
 )
-def mean_over_the_pictures(pile):
-    return (pile - tf.reduce_mean(pile, axis=0)) / tf.math.reduce_std(pile, axis=0)
+def mean_over_the_images(batch):
+    return (batch - tf.reduce_mean(batch, axis=0)) / tf.math.reduce_std(batch, axis=0)
 
 
 @scale.wrong(
-    "You standardised each row by itself. A picture has rows and columns: over how many axes "
+    "You standardised each row by itself. An image has rows and columns: over how many axes "
     "does its mean run?"
 )
-def each_row_by_itself(pile):
-    mean = tf.reduce_mean(pile, axis=2, keepdims=True)
-    return (pile - mean) / tf.math.reduce_std(pile, axis=2, keepdims=True)
+def each_row_by_itself(batch):
+    mean = tf.reduce_mean(batch, axis=2, keepdims=True)
+    return (batch - mean) / tf.math.reduce_std(batch, axis=2, keepdims=True)
+
+
+@scale.wrong("The means are 0, but the standard deviations are as before. What makes them 1?")
+def mean_alone(batch):
+    return batch - tf.reduce_mean(batch, axis=[1, 2], keepdims=True)
 
 
 @scale.wrong(
-    "The means are 0, the spread is as before. What else should be 1 for each picture?"
+    "You divided by the variance. The variance is the square of the standard deviation: "
+    "which function gives the deviation itself?"
 )
-def mean_alone(pile):
-    return pile - tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
+def variance_for_deviation(batch):
+    mean = tf.reduce_mean(batch, axis=[1, 2], keepdims=True)
+    return (batch - mean) / tf.math.reduce_variance(batch, axis=[1, 2], keepdims=True)
 
 
 @scale.wrong(
-    "You divided by the variance. It is in squares of the pixel's unit: what takes a square "
-    "back?"
+    "Your means have the shape (N,). Broadcasting compares from the right, so it matches them "
+    "with the columns. For some shapes this is refused, for others it is silently wrong. Print "
+    "the shape of your means."
 )
-def variance_for_deviation(pile):
-    mean = tf.reduce_mean(pile, axis=[1, 2], keepdims=True)
-    return (pile - mean) / tf.math.reduce_variance(pile, axis=[1, 2], keepdims=True)
-
-
-@scale.wrong(
-    "Your means have the shape (N,), and broadcasting lines them up with the columns: from "
-    "the right! Sometimes that fits by luck, and sometimes it is refused. Print the shape of "
-    "your means."
-)
-def means_lined_up_with_columns(pile):
-    mean = tf.reduce_mean(pile, axis=[1, 2])
-    return (pile - mean) / tf.math.reduce_std(pile, axis=[1, 2])
+def means_lined_up_with_columns(batch):
+    mean = tf.reduce_mean(batch, axis=[1, 2])
+    return (batch - mean) / tf.math.reduce_std(batch, axis=[1, 2])
 
 
 # Exercise 3
@@ -208,9 +204,9 @@ def observe_average(answer):
     second = tf.constant([100, 14, 0, 255, 1], tf.uint8)
     result = answer(first, second)
     yield "the pixels 200, 10, 0, 255, 255 with 100, 14, 0, 255, 1", result
-    yield "the type of the result", getattr(result, "dtype", None)
+    yield "the dtype of the result", getattr(result, "dtype", None)
     yield (
-        "two pictures with 2 rows and 3 columns",
+        "two images with 2 rows and 3 columns",
         answer(tf.fill([2, 3], first[0]), tf.fill([2, 3], second[0])),
     )
 
@@ -218,7 +214,7 @@ def observe_average(answer):
 halves = Exercise(
     notebook=NOTEBOOK,
     number=3,
-    title="The mean of two pictures",
+    title="The mean of two images",
     objective=(
         "say when TensorFlow converts a type and when it refuses, and cast without losing "
         "values"
@@ -226,9 +222,9 @@ halves = Exercise(
     reference=average,
     observe=observe_average,
     hints=(
-        "Where could a value get lost: in the sum, in the half, or on the way back?",
-        "Give the sum a type in which 510 has a place. Do the rest there, and go back at the "
-        "very end.",
+        "Where could a value be lost: in the sum, in the division, or in the cast to uint8?",
+        "Cast first, to a dtype that can hold 510. Calculate there, and cast to uint8 at the "
+        "end.",
     ),
 )
 
@@ -240,8 +236,8 @@ def in_whole_numbers(first, second):
 
 
 @halves.wrong(
-    "You added two bytes, and 200 + 100 does not fit into one: it started again at 0. Look "
-    "at the type of the sum."
+    "You added two uint8, and 200 + 100 does not fit into a uint8: it overflowed. Look at "
+    "the dtype of the sum."
 )
 def sum_in_a_byte(first, second):
     return (first + second) // 2
@@ -256,16 +252,16 @@ def halved_before_added(first, second):
 
 
 @halves.wrong(
-    "The values are right, the type is not: a picture went in as uint8 and should come out "
-    "as one."
+    "The values are right, the dtype is not: the images are uint8, and the result should be "
+    "uint8, too."
 )
 def left_as_floats(first, second):
     return (tf.cast(first, tf.float32) + tf.cast(second, tf.float32)) / 2
 
 
 @halves.wrong(
-    "You went back to uint8 before the division, and the sum was cut down to 255. When is it "
-    "small enough?"
+    "You cast to uint8 before the division, and the sum was limited to 255. When is the value "
+    "small enough for uint8?"
 )
 def back_before_the_division(first, second):
     total = tf.cast(first, tf.int32) + tf.cast(second, tf.int32)
@@ -273,8 +269,8 @@ def back_before_the_division(first, second):
 
 
 @halves.wrong(
-    "You got one number for the two pictures. A mean without an axis runs over everything: "
-    "which axis do you want?"
+    "You got one number for the two images. A mean without an axis is the mean of all "
+    "elements: which axis do you want?"
 )
 def mean_of_everything(first, second):
     return tf.cast(tf.reduce_mean(tf.cast([first, second], tf.float32)), tf.uint8)
@@ -309,7 +305,7 @@ running = Exercise(
     observe=observe_update,
     hints=(
         "Two things change. Which of them is needed to work out the other?",
-        "`assign_add` changes a variable in place; `=` only moves a name.",
+        "`assign_add` changes a variable; `=` only gives a name to another object.",
         "First `count`, then `mean`: its step is (value - mean) divided by the count.",
     ),
 )
@@ -323,8 +319,8 @@ def from_the_total(mean, count, value):
 
 
 @running.wrong(
-    "Nothing changed outside your function. `mean = ...` moves the name to a new tensor, and "
-    "the variable stays as it was: how does section 5 put a value into a variable?"
+    "Nothing changed outside your function. `mean = ...` gives the name to a new tensor, and "
+    "the variable stays as it was: how does section 5 change a variable?"
 )
 def names_moved(mean, count, value):
     count = count + 1
@@ -350,8 +346,8 @@ def counted_twice(mean, count, value):
 
 
 @running.wrong(
-    "The mean is right once, and the count never grows. Who tells the second call that it is "
-    "the second?"
+    "The mean is right after the first call, but the count does not grow. How can the second "
+    "call know that it is the second?"
 )
 def count_stays(mean, count, value):
     mean.assign_add((value - mean) / (count + 1))
@@ -366,8 +362,8 @@ def sum_of_all(mean, count, value):
 
 
 @running.wrong(
-    "You took the middle between old mean and new value. Then the hundredth value weighs as "
-    "much as all before it."
+    "You took the middle of the old mean and the new value. Then the hundredth value counts as "
+    "much as all values before it together."
 )
 def half_way_each_time(mean, count, value):
     count.assign_add(1.0)
@@ -385,7 +381,7 @@ def mean_letters(captions):
 def observe_letters(answer):
     result = answer(tf.ragged.constant([["red", "rose"], ["daisy"], ["a", "tulip", "field"]]))
     yield "the captions 'red rose', 'daisy' and 'a tulip field'", result
-    yield "the type of the result", getattr(result, "dtype", None)
+    yield "the dtype of the result", getattr(result, "dtype", None)
     yield (
         "the captions '분홍 튤립' and 'café'",
         answer(tf.ragged.constant([["분홍", "튤립"], ["café"]])),
@@ -396,13 +392,12 @@ letters = Exercise(
     notebook=NOTEBOOK,
     number=5,
     title="How long are the words?",
-    objective="hold data that is not a box: sparse, ragged, text",
+    objective="hold data that does not fit into a rectangular tensor: sparse, ragged, text",
     reference=mean_letters,
     observe=observe_letters,
     hints=(
         "First a number for each word, in the same ragged rows. Then a number for each row.",
-        "Section 6 measured 꽃 twice: in bytes and in characters. And look at the type that "
-        "is asked for.",
+        "Section 6 measured 꽃 twice: in bytes and in characters. Which dtype is asked for?",
         "`tf.strings.length(..., unit=...)`, then `tf.cast`, then `tf.reduce_mean(..., "
         "axis=1)`.",
     ),
@@ -424,8 +419,8 @@ def bytes_counted(captions):
 
 
 @letters.wrong(
-    "The values are right, and their type is float64: float32 tensors refuse it. When did "
-    "you choose a type?"
+    "The values are right, but their dtype is float64, and float32 was asked for. Where in "
+    "your code did you choose a dtype?"
 )
 def type_left_to_the_mean(captions):
     return tf.reduce_mean(tf.strings.length(captions, unit="UTF8_CHAR"), axis=1)
@@ -450,7 +445,7 @@ def mean_over_the_captions(captions):
 
 
 @letters.wrong(
-    "You got one number for all captions. Without an axis, a mean runs over everything."
+    "You got one number for all captions. A mean without an axis is the mean of all words."
 )
 def one_mean_for_all(captions):
     lengths = tf.strings.length(captions, unit="UTF8_CHAR")
@@ -458,8 +453,7 @@ def one_mean_for_all(captions):
 
 
 @letters.wrong(
-    "You added the lengths up. A caption of three short words is not one long word: divide "
-    "by what?"
+    "You added the lengths of the words. For their mean, by what must you divide the sum?"
 )
 def lengths_added(captions):
     lengths = tf.strings.length(captions, unit="UTF8_CHAR")

@@ -1,18 +1,21 @@
 # %% [markdown]
 # # 01 · Tensor basics
 #
-# Pictures, labels and weights are all kept in one kind of box. Here you learn to build it, cut it, compute with it, and
-# to see its three traps before they cost you a day: types, shapes and copies.
+# A neural network reads tensors and returns tensors. A tensor is an arrangement of numbers, such as an image. Here
+# you learn to make tensors, to index them and to compute with them. You also learn to avoid wrong types and wrong
+# shapes.
 #
 # You will be able to
 # - read a tensor's shape, rank and type, and cut pieces out of it,
 # - compute with whole tensors, along one axis, and by broadcasting,
 # - say when TensorFlow converts a type and when it refuses, and cast without losing values,
 # - keep what training changes in a variable,
-# - hold data that is not a box: sparse, ragged, text.
+# - hold data that does not fit into a rectangular tensor: sparse, ragged, text.
+#
+# The words of this list are defined below.
 #
 # **Needs** a little Python: functions, lists, loops. NumPy helps and is not required.
-# **Time** 55 minutes to read, 35 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 90 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -37,122 +40,265 @@ import statistics
 import time
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
+from IPython.display import display
 
 from helpers import data, plots
 from helpers.exercises import ex01_tensor_basics as exercises
 
 # %% [markdown]
-# ## 1 · A picture is a tensor
+# The first code cell is the same in every notebook. It finds `helpers`, the course's own code. The section *For
+# reference*, at the end, explains the line that it prints.
 #
-# How many numbers make up a grey picture of 28 by 28 pixels? And a pile of 32 such pictures? Say a number before you
-# run on.
+# ## 1 · An image is a tensor
+#
+# A grey image is a table of numbers. Each number is one **pixel**: the brightness at one place, from 0 (black) to 255
+# (white). Our images show clothes, and have 28 rows of 28 pixels. (If their name begins with *Drawn*, a program has
+# drawn them.) Each image belongs to a **class**, such as *Dress*. The **label** of an image is the number of its
+# class.
+#
+# The images come as a **NumPy array**. An array holds many values of one type.
+# [NumPy](https://numpy.org/doc/stable/user/absolute_beginners.html) is a library for calculations with arrays.
 
 # %%
 fashion = data.fashion(verbose=False)
 images, labels = fashion.arrays("train")
-plots.image_grid(
-    images[:6],
-    [fashion.class_names[label] for label in labels[:6]],
-    columns=6,
-    title="What you see",
-)
+print("data:", fashion.name)
+print("images:", type(images).__name__, images.shape)
+print("labels of the first six:", labels[:6])
 
-# %%
-pile = tf.constant(images[:32])
-corner = pile[0, 10:16, 15:23]
-plots.tensor_blocks(
-    {"six rows and eight columns of the first picture": corner}, title="What TensorFlow sees"
-)
-
-# %%
-print("one picture:", tf.size(pile[0]).numpy(), "numbers | 32 pictures:", tf.size(pile).numpy())
-assert tf.size(pile).numpy() == 32 * 28 * 28
+names = []
+for label in labels[:6]:
+    name = fashion.class_names[label]
+    names.append(name)
+print("their classes:", names)
 
 # %% [markdown]
-# A **tensor** is a box of values that are all of one type. Its **shape** says how long it is along each **axis**, its
-# **rank** says how many axes there are, and its **dtype** says what type the values have. You make one from Python
-# numbers with `tf.constant`.
+# ### Draw it with matplotlib
+#
+# - `plt.figure` makes an empty figure. `figsize` is its width and height in inches.
+# - `plt.subplot(1, 6, k)` divides the figure into 1 row of 6 places, and selects place k. Places are counted from
+#   1.
+# - `plt.imshow` draws an array as an image. `cmap="gray"` draws small numbers dark and large numbers bright. `vmin`
+#   is drawn black, `vmax` white. Without `vmin` and `vmax`, the smallest number of each image is black, the largest
+#   white.
+# - `plt.title` writes above the selected place, `plt.suptitle` above the whole figure.
+# - `plt.axis("off")` hides the scales beside the image.
+#
+# `display` shows the figure. The **alt text** describes the figure for readers who cannot see it.
+
+# %%
+six_images = plt.figure(figsize=(9, 2))
+for place in range(6):
+    plt.subplot(1, 6, place + 1)
+    plt.imshow(
+        images[place],
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+    )
+    plt.title(names[place])
+    plt.axis("off")
+plt.suptitle("Six images, each with the name of its class", y=1.1)
+plt.close()  # otherwise the notebook shows the figure twice
+alt = "Six grey images of clothes, each with the name of its class"
+display(six_images, metadata={"image/png": {"alt": alt}})
+
+# %% [markdown]
+# `plt.plot` draws a curve. Its `label` appears in the legend, and `plt.legend` draws the legend. Here are row 14 of
+# the first image and row 14 of the second one.
+
+# %%
+first_row = images[0, 14]
+second_row = images[1, 14]
+two_rows = plt.figure(figsize=(7, 3))
+plt.plot(first_row, label=names[0])
+plt.plot(second_row, "--", label=names[1])
+plt.title("Row 14 of two images: bright where the clothes are")
+plt.xlabel("column")
+plt.ylabel("brightness")
+plt.legend()
+plt.close()
+alt = "Two curves: the brightness along row 14 of the first and of the second image"
+display(two_rows, metadata={"image/png": {"alt": alt}})
+
+# %% [markdown]
+# `plots.image_grid` and `plots.lines` from `helpers` draw the same data. They also check their input and write the
+# alt text. From here on we use these two.
+
+# %%
+grid = plots.image_grid(
+    images[:6],
+    names,
+    columns=6,
+)
+my_image = six_images.axes[0].images[0].get_array()
+their_image = grid.axes[0].images[0].get_array()
+assert np.array_equal(my_image, their_image)
+
+curves = plots.lines(
+    range(28),
+    {"first": first_row, "second": second_row},
+    "column",
+    "brightness",
+)
+my_curve = two_rows.axes[0].lines[0].get_ydata()
+their_curve = curves.axes[0].lines[0].get_ydata()
+assert np.array_equal(my_curve, their_curve)
+
+# %% [markdown]
+# ### From an array to a tensor
+#
+# A **tensor** holds values of one type, arranged in rows of equal length. `tf.constant` makes a tensor. A **batch**
+# is one tensor that holds several images. How many numbers are in one image, and how many in a batch of 32 images?
+
+# %%
+batch = tf.constant(images[:32])
+print("one image:", images[0].size, "numbers")
+print("32 images:", tf.size(batch).numpy(), "numbers")
+
+# %% [markdown]
+# `plots.tensor_blocks` draws a small tensor, one cell for each value. Large values have a dark cell.
+
+# %%
+piece = batch[0, 10:16, 15:23]
+plots.tensor_blocks(
+    {"6 rows and 8 columns of the first image": piece},
+    title="An image is a table of numbers: here a piece of it",
+)
+
+# %% [markdown]
+# - An **axis** is one direction in which the values are arranged, for example *down* or *across*.
+# - The **shape** is the list of the lengths of all axes.
+# - The **rank** is the number of axes.
+# - The **dtype** (data type) is the type of the values.
+#
+# `tf.stack` makes one tensor of several, along a new first axis. The tensor of rank 3 is drawn as two tables, one
+# below the other.
 
 # %%
 number = tf.constant(3.5)
 row = tf.constant([1, 2, 3])
 table = tf.constant([[1, 2, 3], [4, 5, 6]])
-stack = tf.constant([[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]])
-boxes = {"number": number, "row": row, "table": table, "stack": stack}
-plots.tensor_blocks(boxes, title="Rank 0, 1, 2 and 3")
+stack = tf.stack([table, table + 6])
+examples = {
+    "number": number,
+    "row": row,
+    "table": table,
+    "stack": stack,
+}
+plots.tensor_blocks(examples, title="Four tensors, of rank 0, 1, 2 and 3")
 
 # %%
-for name, box in boxes.items():
-    print(f"{name:6} rank {tf.rank(box).numpy()}, shape {box.shape}, dtype {box.dtype.name}")
-print("pile   rank", tf.rank(pile).numpy(), "shape", pile.shape, "dtype", pile.dtype.name)
-
-# %%
-assert [box.shape.rank for box in boxes.values()] == [0, 1, 2, 3]
-assert (number.dtype, row.dtype) == (tf.float32, tf.int32), (
-    "Python floats become float32, integers int32"
-)
-assert pile.dtype == tf.uint8, "a NumPy array keeps its own type"
+examples["batch"] = batch
+for name, tensor in examples.items():
+    print(name)
+    print("    rank:", tf.rank(tensor).numpy())
+    print("    shape:", tensor.shape)
+    print("    dtype:", tensor.dtype.name)
 
 # %% [markdown]
-# Read a shape from the outside in: the pile is 32 pictures of 28 rows of 28 pixels. **uint8** is an integer from 0 to
-# 255 in one byte. **float32** is a number with a fraction in four bytes, and the usual type in a network.
+# Read a shape from left to right. The batch has 32 images of 28 rows of 28 pixels. Now read the dtypes:
 #
-# ## 2 · Cut pieces out
+# - **uint8** is a whole number from 0 to 255. It needs one **byte** of memory.
+# - **int32** is a whole number in four bytes. `tf.constant` makes it from whole numbers of Python, if they fit.
+# - **float32** is a decimal number in four bytes. `tf.constant` makes it from decimal numbers of Python. It is also
+#   the usual dtype in Keras, the library that we use for networks.
+# - **float64** is a decimal number in eight bytes. It is more exact.
 #
-# An index takes its axis away. A slice keeps it. Predict the four shapes.
+# A NumPy array keeps its dtype when `tf.constant` makes a tensor from it.
+
+# %%
+print(row)
+print("array of images:", images.dtype)
+print("usual dtype in Keras:", keras.config.floatx())
+
+# %% [markdown]
+# ## 2 · Take pieces out
+#
+# An **index** is a position along an axis, counted from 0. A **slice** is a range of positions: `10:14` means 10, 11,
+# 12, 13. An index removes its axis. A slice keeps its axis. Predict the four shapes.
 
 # %%
 pieces = {
-    "pile[0]": pile[0],
-    "pile[0:1]": pile[0:1],
-    "pile[0, 10:14, ::2]": pile[0, 10:14, ::2],
-    "pile[..., tf.newaxis]": pile[..., tf.newaxis],
+    "batch[0]": batch[0],
+    "batch[0:1]": batch[0:1],
+    "batch[0, 10:14, ::2]": batch[0, 10:14, ::2],
+    "batch[..., tf.newaxis]": batch[..., tf.newaxis],
 }
 for text, piece in pieces.items():
     print(f"{text:22} {piece.shape}")
 
 # %% [markdown]
-# `...` stands for all axes not named. `tf.newaxis` puts in an axis of length 1: most layers for pictures want such a
-# last axis for the colour channels, even when there is one channel only.
+# `::2` takes every second position. `...` stands for all axes that are not named. `tf.newaxis` adds an axis of length
+# 1. A **channel** is one number of a pixel: a grey pixel has one channel, a colour pixel three. Keras'
+# [convolution](https://keras.io/api/layers/convolution_layers/convolution2d/) wants a last axis for the channels,
+# even when there is one channel only.
 #
-# If you know NumPy, two habits fail here. Let us try them. The little function below reports what happens instead of
-# stopping the notebook. We need it all the way.
+# Let us try four kinds of index in NumPy and in TensorFlow. Some raise an error. The function `outcome` catches the
+# error and returns the word *refused*, so the notebook does not stop. We use `outcome` in the sections below, too.
+#
+# (`lambda x: x[5]` is a function without a name. It returns `x[5]`, when it is called.)
 
 
 # %%
-def outcome(function):
-    """Return the result as a plain value, or the word refused."""
+def outcome(function, *inputs):
+    """Return the result as a Python list or number, or the word "refused"."""
     try:
-        result = function()
-    except (TypeError, ValueError, tf.errors.OpError):
+        result = function(*inputs)
+    except (TypeError, ValueError, IndexError, tf.errors.OpError):
         return "refused"
-    return result.numpy().tolist() if tf.is_tensor(result) else result
+    return np.asarray(result).tolist()
 
 
-print("a list as an index:", outcome(lambda: row[[0, 2]]))
-print("tf.gather instead :", outcome(lambda: tf.gather(row, [0, 2])))
-print("index too large   :", outcome(lambda: row[5]))
-print("slice too long    :", outcome(lambda: row[1:99]))
-
-# %%
-assert outcome(lambda: row[[0, 2]]) == "refused"
-assert outcome(lambda: tf.gather(row, [0, 2])) == [1, 3]
-assert outcome(lambda: row[1:99]) == [2, 3], "a slice past the end is cut short without a word"
+attempts = {
+    "index too large": lambda x: x[5],
+    "slice too long": lambda x: x[1:99],
+    "condition": lambda x: x[x > 1],
+    "list as an index": lambda x: x[[0, 2]],
+}
+for text, attempt in attempts.items():
+    in_numpy = outcome(attempt, row.numpy())
+    in_tensorflow = outcome(attempt, row)
+    print(f"{text:16} NumPy: {in_numpy!s:8} TensorFlow: {in_tensorflow}")
 
 # %% [markdown]
+# Three of the four are the same in both. A slice that is too long is cut short, without an error. Only the list
+# differs.
+#
+# ### A common mistake: a list as an index
+#
+# In NumPy, a list as an index takes several rows. The same was [tried in
+# TensorFlow](https://github.com/tensorflow/tensorflow/issues/2251). We want rows 0 and 1 of `table`.
+
+# %%
+array = table.numpy()
+print("NumPy:")
+print(array[[0, 1]])
+print("TensorFlow:")
+print(table[[0, 1]])
+print("tf.gather:")
+print(tf.gather(table, [0, 1]))
+assert table[[0, 1]] == table[0, 1]
+
+# %% [markdown]
+# TensorFlow reads the list as one index for each axis: row 0, column 1. So `table` gives one number, without an
+# error. `row` has one axis only, so two indices are refused. **What to write instead:** `tf.gather`. It takes the
+# rows in the list.
+#
 # ### Exercise 1 · Mirror and crop
 #
-# Write `mirror_and_crop(pile, size)` for a pile of shape (N, H, W). Mirror every picture left to right, keep its first
-# `size` rows, and give it a last axis of length 1. The result has shape (N, size, W, 1).
+# Write `mirror_and_crop(batch, size)` for a batch of shape (N, H, W). Mirror every image left to right, keep its
+# first `size` rows, and give the result a last axis of length 1. The result has shape (N, size, W, 1).
 #
-# The cell below yours says what it makes of your answer. Stuck? `exercises.mirror.hint()` gives a hint, and a plainer
-# one each time you ask. `exercises.mirror.solution()` shows a right answer.
+# Write your answer in the first cell, and run the second cell to check it. `exercises.mirror.hint()` gives a hint.
+# Call it again, and it gives a clearer hint. `exercises.mirror.solution()` shows a right answer.
 
 
 # %%
-def mirror_and_crop(pile, size):
+def mirror_and_crop(batch, size):
     # your code
     ...
 
@@ -161,13 +307,16 @@ def mirror_and_crop(pile, size):
 exercises.mirror.check(mirror_and_crop)
 
 # %% [markdown]
-# ## 3 · Compute with all of it at once
+# ## 3 · Compute with whole tensors
 #
-# The basic functions work on each element by itself. The operators do the same: `a + b` is `tf.add(a, b)`.
+# An **element** is one value of a tensor. The functions below work **element by element**: each element of the result
+# comes from the elements at the same position. So do `+`, `-`, `*` and `/`.
 
 # %%
-a, b = tf.constant([1.0, 4.0, 9.0]), tf.constant([2.0, 2.0, 2.0])
+a = tf.constant([1.0, 4.0, 9.0])
+b = tf.constant([2.0, 2.0, 2.0])
 results = {
+    "a + b": a + b,
     "tf.add(a, b)": tf.add(a, b),
     "tf.multiply(a, b)": tf.multiply(a, b),
     "tf.square(a)": tf.square(a),
@@ -175,113 +324,154 @@ results = {
     "tf.exp(b)": tf.exp(b),
 }
 for text, result in results.items():
-    print(f"{text:18}", *[f"{value:.3f}" for value in result.numpy()])
+    print(f"{text:18}", result.numpy().round(3))
+
+# %% [markdown]
+# `@` does not work element by element. It is the [matrix
+# product](https://en.wikipedia.org/wiki/Matrix_multiplication): each row on the left is multiplied with each column
+# on the right, and the products are added.
 
 # %%
-left, right = tf.constant([[1, 2], [3, 4]]), tf.constant([[10, 0], [0, 10]])
-print(
-    "left * right:",
-    (left * right).numpy().tolist(),
-    "| left @ right:",
-    (left @ right).numpy().tolist(),
-)
-assert np.array_equal(left @ right, tf.matmul(left, right)), "@ is the matrix product, * is not"
+left = tf.constant([[1, 2], [3, 4]])
+right = tf.constant([[10, 0], [0, 10]])
+print("left * right:")
+print((left * right).numpy())
+print("left @ right:")
+print((left @ right).numpy())
 
 # %% [markdown]
 # ### Along an axis
 #
-# `tf.reduce_mean(x, axis=k)` takes the mean along axis k, and that axis is gone. So the mean of a pile along axis 0 is
-# a picture: the average garment. What will the average sandal look like?
+# `tf.reduce_mean(x, axis=k)` takes the mean along axis k. The result no longer has this axis. The images of one class
+# have the shape (N, 28, 28). What is the shape of their mean along axis 0?
 
 # %%
-pictures = tf.cast(images, tf.float32)  # fractions, for the mean: section 4 says why
-means = [tf.reduce_mean(pictures[labels == kind], axis=0) for kind in range(10)]
-plots.image_grid(means, fashion.class_names, title="The mean picture of each class")
-
-# %%
-print("pile", pictures.shape, "-> mean along axis 0", means[0].shape)
-assert means[0].shape == (28, 28)
+pixels = tf.cast(images, tf.float32)  # decimal numbers: section 4 says why
+means = []
+for label in range(10):
+    of_this_class = pixels[labels == label]
+    mean = tf.reduce_mean(of_this_class, axis=0)
+    means.append(mean)
+print("images of the last class:", of_this_class.shape)
+print("their mean along axis 0:", mean.shape)
+plots.image_grid(means, fashion.class_names, title="The mean image of each class")
 
 # %% [markdown]
 # ### Change the shape
 #
-# - `tf.reshape` reads all values row by row and writes them row by row into the new shape. No value moves.
-# - `tf.transpose` turns rows into columns. Values move.
-# - `tf.squeeze` drops axes of length 1.
-# - `tf.tile` repeats.
+# - `tf.reshape` keeps the order of the values, and divides them into rows of another length.
+# - `tf.transpose` turns the rows of a table into columns. It changes the order of the values.
+# - `tf.tile` repeats the values. `[1, 2]` means: once along axis 0, twice along axis 1.
 #
-# Two of the boxes below have the same shape. Do they hold the same rows?
+# Two of the tensors below have the same shape, (3, 2). Do they hold the same rows?
 
 # %%
 six = tf.constant([1, 2, 3, 4, 5, 6])
-two_rows = tf.reshape(six, [2, 3])
+wide = tf.reshape(six, [2, 3])
+reshaped = tf.reshape(wide, [3, 2])
+transposed = tf.transpose(wide)
 plots.tensor_blocks(
     {
         "six": six,
-        "reshape to 2, 3": two_rows,
-        "reshape to 3, 2": tf.reshape(two_rows, [3, 2]),
-        "transpose": tf.transpose(two_rows),
-        "tile 1, 2": tf.tile(two_rows, [1, 2]),
+        "wide": wide,
+        "wide, reshaped": reshaped,
+        "wide, transposed": transposed,
+        "wide, tiled": tf.tile(wide, [1, 2]),
     },
-    title="Reshape keeps the order, transpose does not",
+    title="Reshape keeps the order of the values, transpose changes it",
 )
 
+# %% [markdown]
+# They do not: the first rows are 1 2 and 1 4. In the new shape, one length may be -1. TensorFlow works this length
+# out.
+
 # %%
-assert not np.array_equal(tf.reshape(two_rows, [3, 2]), tf.transpose(two_rows))
-assert np.array_equal(tf.reshape(tf.transpose(two_rows), [-1]), [1, 4, 2, 5, 3, 6])
-assert tf.reshape(pile, [32, -1]).shape == (32, 784), "-1 means: whatever is left"
+images_as_rows = tf.reshape(batch, [32, -1])
+print("before:", batch.shape)
+print("after: ", images_as_rows.shape)
 
 # %% [markdown]
-# The next cell is a bug that waits for the day when the last batch holds a single picture.
+# ### A common mistake: squeeze without an axis
+#
+# `tf.squeeze` removes axes of length 1. Here we want to remove the channel axis, the last one. We have two batches,
+# one of 32 images and one of a single image. A single image is left, for example, when 65 images are divided into
+# batches of 32.
 
 # %%
 for size in (32, 1):
-    batch = tf.zeros([size, 28, 28, 1])
-    print(
-        f"batch of {size:2}: squeeze {tf.squeeze(batch).shape}, squeeze(axis=-1) "
-        f"{tf.squeeze(batch, axis=-1).shape}"
-    )
-assert tf.squeeze(tf.zeros([1, 28, 28, 1])).shape == (28, 28), "the batch axis is gone, too"
+    grey = tf.zeros([size, 28, 28, 1])
+    squeezed = tf.squeeze(grey)
+    squeezed_last = tf.squeeze(grey, axis=-1)
+    print("batch:", grey.shape)
+    print("    squeeze:             ", squeezed.shape)
+    print("    squeeze with axis=-1:", squeezed_last.shape)
+assert squeezed.shape == (28, 28)
 
 # %% [markdown]
+# Without `axis`, all axes of length 1 are removed. In the second batch, axis 0 has length 1, too. This mistake [has
+# been made in published code](https://github.com/NVIDIA/tacotron2/pull/303), there with PyTorch. **What to write
+# instead:** `tf.squeeze(x, axis=-1)`.
+#
 # ### Broadcasting
 #
-# When two shapes differ, TensorFlow compares them from the right. An axis of length 1, or one that is missing, is
-# stretched to fit: this is **broadcasting**. It is `tile` without the copy. It is also the quietest bug in deep
-# learning. A network returns one prediction per picture, shape (3, 1). The labels have shape (3,). What is the shape of
-# the difference?
+# The shapes of `a` and `b` in `a + b` may differ. Then TensorFlow compares the lengths of their axes, from the right.
+# Where a length is 1, or missing, the values are repeated until the lengths are equal. This is **broadcasting**. When
+# the lengths differ and neither is 1, the sum is refused.
+
+# %%
+column = tf.constant([[10], [20]])
+pair = tf.constant([10, 20])
+attempts = {
+    "(2, 3) + (3,)": lambda: table + row,
+    "(2, 3) + (2, 1)": lambda: table + column,
+    "(2, 3) + (2,)": lambda: table + pair,
+}
+for text, attempt in attempts.items():
+    print(f"{text:16} {outcome(attempt)}")
+
+# %% [markdown]
+# ### A common mistake: (N, 1) minus (N,)
+#
+# A **network** calculates a result from an image. The result is the **prediction**. A network with one output gives
+# one number for each image: shape (3, 1) for three images. The true numbers often have the shape (3,). Below, all
+# three predictions are right. What is the shape of the difference?
 
 # %%
 predictions = tf.constant([[1.0], [2.0], [3.0]])
 truth = tf.constant([1.0, 2.0, 3.0])
 error = predictions - truth
 plots.tensor_blocks(
-    {"predictions": predictions, "truth": truth, "predictions - truth": error},
-    title="Nine errors from three predictions",
+    {
+        "predictions": predictions,
+        "truth": truth,
+        "predictions - truth": error,
+    },
+    title="Three predictions and three labels give nine differences",
 )
 
 # %%
-wrong, right_way = (
-    tf.reduce_mean(tf.square(error)),
-    tf.reduce_mean(tf.square(predictions[:, 0] - truth)),
-)
-print(
-    f"every prediction is right, but the mean error is {wrong:.3f}; with equal shapes it is "
-    f"{right_way:.3f}"
-)
-assert error.shape == (3, 3)
-assert right_way == 0 < wrong
+wrong_loss = tf.reduce_mean(tf.square(error))
+print(f"shapes (3, 1) and (3,): mean squared error {wrong_loss:.3f}")
+
+error = predictions[:, 0] - truth
+right_loss = tf.reduce_mean(tf.square(error))
+print(f"shapes (3,) and (3,): mean squared error {right_loss:.3f}")
 
 # %% [markdown]
-# ### Exercise 2 · Standardise each picture
+# The lengths are compared from the right: 1 and 3, then 3 and none. Both tensors are repeated, and there is no error.
+# The mean squared error is 1.333, though each prediction is right. This [happened in
+# Keras](https://github.com/tensorflow/tensorflow/issues/37770), in TensorFlow 2.1. **What to write instead:**
+# `predictions[:, 0] - truth`. Then both shapes are (3,).
 #
-# Write `standardise(pile)` for float pictures of shape (N, H, W). Each picture should have mean 0 and standard
-# deviation 1 of its own. `tf.math.reduce_std` gives the standard deviation. Look up what `keepdims=True` does: it saves
-# you a reshape.
+# ### Exercise 2 · Standardise each image
+#
+# Write `standardise(batch)` for float images of shape (N, H, W). In the result, each image has mean 0 and standard
+# deviation 1. The **standard deviation** says how far values are from their mean: it is the root of the mean squared
+# distance. `tf.math.reduce_std` calculates it. With `keepdims=True`, `tf.reduce_mean` keeps the axes, with length 1.
 
 
 # %%
-def standardise(pile):
+def standardise(batch):
     # your code
     ...
 
@@ -292,133 +482,110 @@ exercises.scale.check(standardise)
 # %% [markdown]
 # ## 4 · Types
 #
-# Two pixels of type uint8, 200 and 100. Predict their sum. And the mean of the integers 1 and 2?
+# Two pixels of dtype uint8 have the values 200 and 100. What is their sum?
 
 # %%
-pixels = tf.constant([200, 100], tf.uint8)
-print(
-    "200 + 100 =",
-    (pixels[0] + pixels[1]).numpy(),
-    "| mean of 1 and 2 =",
-    tf.reduce_mean(tf.constant([1, 2])).numpy(),
-)
-assert pixels[0] + pixels[1] == 300 - 256
-assert tf.reduce_mean(tf.constant([1, 2])) == 1, "an integer has no place for a half"
+pixel_pair = tf.constant([200, 100], tf.uint8)
+total = pixel_pair[0] + pixel_pair[1]
+print("200 + 100 =", total.numpy())
 
 # %% [markdown]
-# A byte ends at 255 and starts again at 0. No warning. And a result has the type of its input, so a mean of integers
-# loses its fraction. That is why we turned the pictures into float32 before we took their mean. The function is
-# **`tf.cast`**. What it does to the value is worth a look.
+# The largest uint8 is 255. After 255 the count begins again at 0, so 300 becomes 300 - 256 = 44. There is no warning.
+# This is called **overflow**.
+#
+# The sum and the mean of a tensor of numbers, `tf.reduce_sum` and `tf.reduce_mean`, have the dtype of the tensor,
+# too. What is the mean of 200 and 100 in uint8, and what is the mean of 1 and 2 in int32?
+
+# %%
+small_pair = tf.constant([1, 2])
+print("sum of 200 and 100: ", tf.reduce_sum(pixel_pair).numpy())
+print("mean of 200 and 100:", tf.reduce_mean(pixel_pair).numpy())
+print("mean of 1 and 2:    ", tf.reduce_mean(small_pair).numpy())
+print("NumPy's mean:       ", np.mean([1, 2]))
+
+# %% [markdown]
+# The mean of 200 and 100 is right, although their sum overflows. The mean of 1 and 2 should be 1.5. An int32 cannot
+# hold the fraction, so the result is 1. That is why we made the images float32 before we took their mean.
+#
+# ### Cast
+#
+# To **cast** is to convert values to another dtype, with `tf.cast`. **float16** is a decimal number in two bytes.
+# Predict the first two results.
 
 # %%
 casts = {
     "2.9 to int32": tf.cast(2.9, tf.int32),
     "-2.9 to int32": tf.cast(-2.9, tf.int32),
-    "2.9 rounded first": tf.cast(tf.round(2.9), tf.int32),
-    "300 to uint8, saturated": tf.saturate_cast(300.0, tf.uint8),
+    "2.9 to int32, rounded first": tf.cast(tf.round(2.9), tf.int32),
+    "300 to uint8": tf.cast(300, tf.uint8),
+    "300 to uint8, saturated": tf.saturate_cast(300, tf.uint8),
     "70000 to float16": tf.cast(70000.0, tf.float16),
 }
 for text, value in casts.items():
-    print(f"{text:24} {value.numpy()}")
-
-# %%
-assert casts["2.9 to int32"].numpy() == 2, "the fraction is cut off, not rounded"
-assert casts["300 to uint8, saturated"].numpy() == 255, "saturate_cast stops at the ends"
-assert np.isinf(casts["70000 to float16"].numpy()), "float16 ends at 65504"
+    print(f"{text:28} {value.numpy()}")
+print("largest float16:", tf.float16.max.item())
 
 # %% [markdown]
-# ### The notes said: TensorFlow never converts a type
+# - A cast from float to int cuts the fraction off. It does not round.
+# - A cast to a smaller int may overflow. `tf.saturate_cast` takes the nearest value that the dtype has.
+# - The largest float16 is 65504. The larger 70000 became `inf`, infinity.
 #
-# These are the notes that the course grew from; we call them *the notes*. It is a good rule to fear. Is it true? Six
-# additions. For each, say first whether it works.
+# ### A common mistake: "TensorFlow never converts a type"
+#
+# TensorFlow's guide [says](https://www.tensorflow.org/guide/autodiff#3_took_gradients_through_an_integer_or_string)
+# that TensorFlow does not cast between types. This is true for a sum of two tensors, but not in general. Below are
+# eight calculations with operators. For each, say first whether it works.
 
 # %%
-whole, fraction = tf.constant([1, 2]), tf.constant([1.0, 2.0])
+whole = tf.constant([1, 2])
+fraction = tf.constant([1.0, 2.0])
+halves_64 = tf.constant([0.5, 0.5], tf.float64)
+array = np.array([1.5, 1.5])
 attempts = {
-    "float tensor + int tensor": lambda: fraction + whole,
-    "float32 tensor + float64 tensor": lambda: fraction + tf.constant([0.5, 0.5], tf.float64),
-    "float tensor + Python int": lambda: fraction + 1,
-    "int tensor + Python float": lambda: whole + 1.5,
-    "float tensor + NumPy float64 array": lambda: fraction + np.array([0.5, 0.5]),
-    "int tensor + NumPy float64 array": lambda: whole + np.array([1.5, 1.5]),
+    "float32 tensor + int32 tensor": lambda: fraction + whole,
+    "float32 tensor + float64 tensor": lambda: fraction + halves_64,
+    "float32 tensor + Python int": lambda: fraction + 1,
+    "int32 tensor + Python float": lambda: whole + 1.5,
+    "uint8 tensor + Python int 300": lambda: pixel_pair + 300,
+    "float32 tensor + float64 array": lambda: fraction + array,
+    "int32 tensor + float64 array": lambda: whole + array,
+    "int32 tensor / int32 tensor": lambda: whole / whole,
 }
+results = {}
 for text, attempt in attempts.items():
-    print(f"{text:35} {outcome(attempt)}")
+    results[text] = outcome(attempt)
+    print(f"{text:32} {results[text]}")
 
 # %% [markdown]
-# Between two *tensors* the notes are right: nothing is converted, the sum is refused. But a Python number is not a
-# tensor yet. It takes the type of its partner, if that loses nothing by kind: an int may become a float, a float not an
-# int.
+# In the sums:
 #
-# The last line is the bad one. A NumPy array is not a tensor either, and it too takes its partner's type. Its 1.5
-# became 1, without a word.
-
-# %%
-assert outcome(attempts["float tensor + int tensor"]) == "refused"
-assert outcome(attempts["float32 tensor + float64 tensor"]) == "refused"
-assert outcome(attempts["float tensor + Python int"]) == [2.0, 3.0]
-assert outcome(attempts["int tensor + Python float"]) == "refused"
-assert outcome(attempts["float tensor + NumPy float64 array"]) == [1.5, 2.5]
-assert outcome(attempts["int tensor + NumPy float64 array"]) in ([2, 3], "refused"), (
-    "cut off, or refused; never 2.5"
-)
-
-# %% [markdown]
-# One more source of surprise. NumPy's own default is float64. A tensor made from an array keeps that, and is then
-# refused by everything that is float32.
-
-# %%
-from_numpy = tf.constant(np.array([0.5, 0.5]))
-print(from_numpy.dtype.name, "+ float32:", outcome(lambda: from_numpy + fraction))
-print("after tf.cast:", outcome(lambda: tf.cast(from_numpy, tf.float32) + fraction))
-assert from_numpy.dtype == tf.float64
-
-# %% [markdown]
-# ### The notes said: a conversion can slow you down a lot
+# - **Two tensors** of different dtype are refused.
+# - **A Python int** takes the dtype of the tensor. A value that does not fit may overflow: 200 + 300 gave 244.
+# - **A Python float** is refused beside an int tensor.
+# - **A NumPy array** takes the dtype of the tensor, even when values change. Its 1.5 became 1, without a warning.
 #
-# Measure it. One cast of a million numbers, one multiplication of a million numbers, one matrix product of 1000 by
-# 1000.
-
-
-# %%
-def seconds(function, repeats=15):
-    """Return the median time of one call, after a call to warm up."""
-    function()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        function()
-        tf.test.experimental.sync_devices()  # a GPU may still be at work when the call returns
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-million = tf.random.uniform([1000, 1000], seed=0)
-integers = tf.cast(million * 255, tf.uint8)
-cast_time = seconds(lambda: tf.cast(integers, tf.float32))
-multiply_time = seconds(lambda: million * million)
-product_time = seconds(lambda: million @ million)
-for name, spent in (
-    ("cast", cast_time),
-    ("multiply", multiply_time),
-    ("matrix product", product_time),
-):
-    print(f"{name}: {spent * 1e3:.2f} ms")
-
-# %% [markdown]
-# A cast reads every value once and writes it once, like any other step that works element by element. Next to a matrix
-# product, which reads every value a thousand times, it hardly counts. What is slow is to carry a type you did not want:
-# float64 takes twice the memory of float32, and every step moves twice the bytes.
-
-# %%
-assert cast_time < product_time
-assert len(tf.cast(million, tf.float64).numpy().tobytes()) == 2 * len(million.numpy().tobytes())
-
-# %% [markdown]
-# ### Exercise 3 · The mean of two pictures
+# Division with `/` converted two int32 tensors to float64.
 #
-# Write `average(first, second)` for two uint8 pictures of the same shape. The result is uint8 again, each pixel the
-# mean of the two, rounded to the nearest integer. (A half may go to either side.)
+# **What to write instead:** cast before you calculate. Then you choose the dtype.
+
+# %%
+quotient = whole / whole
+print("dtype of the quotient:", quotient.dtype.name)
+assert results["int32 tensor + float64 array"] == [2, 3]
+
+# %% [markdown]
+# NumPy's usual dtype for decimal numbers is float64. `tf.constant` keeps it, and then the sum with a float32 tensor
+# is refused. So give the dtype when you make a tensor from an array.
+
+# %%
+print(tf.constant(array))
+print(tf.constant(array, tf.float32))
+
+# %% [markdown]
+# ### Exercise 3 · The mean of two images
+#
+# Write `average(first, second)` for two uint8 images of the same shape. The result is uint8, too. Each pixel is the
+# mean of the two pixels, rounded to a whole number. (A half may be rounded up or down.)
 
 
 # %%
@@ -433,108 +600,124 @@ exercises.halves.check(average)
 # %% [markdown]
 # ## 5 · What training changes: variables
 #
-# A tensor never changes. That is a promise, and TensorFlow relies on it. Look at what `+=` does.
+# A **layer** is a part of a network. Most layers calculate with numbers called **weights**. **Training** changes the
+# weights, so that the predictions become better. The object that changes them is the **optimizer**. So the layer and
+# the optimizer must use the same weights. Are tensors good for this? Here two names stand for one tensor.
 
 # %%
-weight = tf.constant([1.0, 2.0])
-same_weight = weight
-weight += 1.0  # builds a new tensor, and moves the name to it
-print("weight", weight.numpy(), "| the other name still sees", same_weight.numpy())
+layer_weights = tf.constant([1.0, 2.0])
+optimizer_weights = layer_weights
+optimizer_weights += 1.0
+print("optimizer:", optimizer_weights.numpy())
+print("layer:    ", layer_weights.numpy())
 
 
-def change_in_place():
-    same_weight[0] = 9.0
+# %%
+def change_a_tensor():
+    layer_weights[0] = 9.0
 
 
-print("same_weight[0] = 9.0:", outcome(change_in_place))
-assert outcome(change_in_place) == "refused"
+print("layer_weights[0] = 9.0:", outcome(change_a_tensor))
 
 # %% [markdown]
-# Now think of an optimizer. It holds on to a layer's weights and wants to change them after every batch, while the
-# layer goes on to use the same object. A tensor cannot do this: the optimizer would end up with a new tensor, the layer
-# with the old one. So a weight is a **variable**, `tf.Variable`: a place that holds a tensor, and lets you put in
-# another.
-
-# %%
-weight = tf.Variable([1.0, 2.0, 3.0])
-layer_sees = weight
-weight.assign([4.0, 5.0, 6.0])
-weight.assign_add([1.0, 1.0, 1.0])
-print("after assign and assign_add:", layer_sees.numpy())
-assert layer_sees.numpy().tolist() == [5.0, 6.0, 7.0], "both names see the change"
-
-# %%
-print("another shape:", outcome(lambda: weight.assign([1.0])))
-print("another type: ", outcome(lambda: weight.assign(tf.constant([1, 2, 3]))))
-assert (
-    outcome(lambda: weight.assign([1.0]))
-    == outcome(lambda: weight.assign(tf.constant([1, 2, 3])))
-    == "refused"
-)
-
-# %% [markdown]
-# ### The notes said: a variable cannot be changed directly
+# They are not. Tensors are [immutable](https://www.tensorflow.org/guide/tensor): you make new tensors, you do not
+# change old ones. `+=` made a new tensor, and gave it the name on the left. The layer still has the old tensor.
 #
-# Half right. Square brackets and an equals sign are refused. A slice with `assign` works, and touches nothing else.
+# A **variable**, `tf.Variable`, is an object that holds values and can change them. `assign` gives it new values,
+# `assign_add` adds to them, `assign_sub` subtracts from them. So the weights of a layer are kept in variables.
+
+# %%
+layer_weights = tf.Variable([1.0, 2.0])
+optimizer_weights = layer_weights
+optimizer_weights.assign([4.0, 5.0])
+optimizer_weights.assign_add([1.0, 1.0])
+print("layer:", layer_weights.numpy())
+
+# %%
+print("assign another shape:", outcome(layer_weights.assign, [1.0]))
+print("assign an int tensor:", outcome(layer_weights.assign, whole))
+
+# %% [markdown]
+# ### A common mistake: square brackets and `=` on a variable
+#
+# We want to change one element of a variable. With `=` this is refused. **What to write instead:** `assign` on the
+# element, or on a slice.
 
 
 # %%
-def set_item():
-    weight[0] = 9.0
+def change_a_variable():
+    layer_weights[0] = 9.0
 
 
-print("weight[0] = 9.0:       ", outcome(set_item))
-weight[0].assign(9.0)
-weight[1:].assign([0.0, 0.0])
-print("weight[0].assign(9.0): ", weight.numpy())
-assert outcome(set_item) == "refused"
-assert weight.numpy().tolist() == [9.0, 0.0, 0.0]
+print("layer_weights[0] = 9.0:", outcome(change_a_variable))
+layer_weights[0].assign(9.0)
+print("layer_weights[0].assign(9.0):", layer_weights.numpy())
 
 # %% [markdown]
 # ### One weight learns
 #
-# We want the weight w for which w times x is y. The right one is 3. A **gradient** says how fast the error grows when w
-# grows; so we walk the other way. `tf.GradientTape` writes down what is computed with variables and works the gradient
-# out. Notebook 04 takes it apart.
+# Below are three values of x, and three of y. We want the weight w for which w times x equals y. The right w is 3.
+#
+# - The **loss** is one number that says how wrong w is: here the mean squared error.
+# - The **gradient** says how fast the loss grows when w grows. It is negative when the loss falls.
+# - So each step subtracts a part of the gradient from w. This part is the **learning rate**, here 0.05.
+#
+# `tf.GradientTape` records the calculations with variables. From its record it calculates the gradient. Notebook 04
+# explains how.
 
 # %%
-x, y = tf.constant([1.0, 2.0, 3.0]), tf.constant([3.0, 6.0, 9.0])
+x = tf.constant([1.0, 2.0, 3.0])
+y = tf.constant([3.0, 6.0, 9.0])
 w = tf.Variable(0.0)
-walk = []
+values_of_w = []
 for _ in range(12):
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(w * x - y))
-    w.assign_sub(0.05 * tape.gradient(loss, w))
-    walk.append(w.numpy())
+        difference = w * x - y
+        loss = tf.reduce_mean(tf.square(difference))
+    gradient = tape.gradient(loss, w)
+    w.assign_sub(0.05 * gradient)
+    values_of_w.append(w.numpy())
 
+print(f"after 12 steps: w = {w.numpy():.4f}")
 assert abs(w.numpy() - 3) < 0.01
-plots.lines(range(1, 13), {"w": walk}, "step", "weight w", "The weight walks to 3")
+plots.lines(
+    range(1, 13),
+    {"w": values_of_w},
+    "step",
+    "weight w",
+    "The weight w approaches 3, its right value",
+)
 
 # %% [markdown]
-# Everybody once writes the step like this instead. Why is there no gradient the second time?
+# ### A common mistake: `w = w - ...`
+#
+# TensorFlow's guide [lists this
+# mistake](https://www.tensorflow.org/guide/autodiff#1_replaced_a_variable_with_a_tensor) first among the reasons why
+# a gradient is `None`. What is `w` in the second step?
 
 # %%
 w = tf.Variable(0.0)
-for step in (1, 2):
+for _ in range(2):
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(w * x - y))
+        difference = w * x - y
+        loss = tf.reduce_mean(tf.square(difference))
     gradient = tape.gradient(loss, w)
-    print(f"step {step}: w is a variable: {isinstance(w, tf.Variable)}, gradient: {gradient}")
+    print("w is", type(w).__name__)
+    print("    its gradient:", gradient)
     if gradient is not None:
         w = w - 0.05 * gradient  # the mistake
-
 assert gradient is None
-assert not isinstance(w, tf.Variable)
 
 # %% [markdown]
-# `w - ...` is a tensor, and now the name `w` belongs to that tensor. The tape watches variables only. The same slip
-# inside a layer gives a network that trains without an error and never learns.
+# `w` is a tensor. (*ResourceVariable* is TensorFlow's class for variables, *EagerTensor* its class for tensors whose
+# values are already known.) `w - 0.05 * gradient` is a tensor, and `w =` gives the name w to it. The tape records
+# variables without being asked, but not tensors. **What to write instead:** `w.assign_sub(0.05 * gradient)`.
 #
 # ### Exercise 4 · A running mean
 #
-# Write `update(mean, count, value)`. `mean` and `count` are float variables; `value` is a number. After the call,
-# `count` is one larger and `mean` is the mean of all values seen so far. Keep no list: the new mean is the old one plus
-# (value - old mean) / new count.
+# Write `update(mean, count, value)`. `mean` and `count` are float variables, `value` is a number. After the call,
+# `count` is larger by one, and `mean` is the mean of all values so far. You need no list of the values. The new mean
+# is the old mean plus (value - old mean) / new count.
 
 
 # %%
@@ -547,129 +730,96 @@ def update(mean, count, value):
 exercises.running.check(update)
 
 # %% [markdown]
-# ## 6 · When the data is not a box
+# ## 6 · Data that does not fit into a rectangle
 #
-# ### Sparse: nearly everything is 0
+# ### Sparse: nearly all values are 0
 #
-# A **sparse tensor** stores the places and values that are not 0. Here is a table of 1,000 pictures against 1,000 tags,
-# with three tags set. How many numbers must be stored?
+# A **sparse tensor** stores only some values, each with its indices. All other values are 0. A tensor that stores all
+# its values is called **dense**. A **tag** is a word that describes an image. Take a table with one row for each of
+# 1,000 images, and one column for each of 1,000 tags. Three tags are used, each once. How many indices and how many
+# values does the sparse tensor store?
 
 # %%
-places = [[0, 5], [0, 999], [730, 2]]
-tags = tf.SparseTensor(indices=places, values=[1.0, 1.0, 1.0], dense_shape=[1000, 1000])
-stored = tf.size(tags.indices).numpy() + tf.size(tags.values).numpy()
-print("dense:", 1000 * 1000, "numbers | sparse:", stored, "numbers")
-per_tag = tf.sparse.sparse_dense_matmul(tags, tf.ones([1000, 1]))
-print("tags of picture 0:", per_tag[0, 0].numpy(), "| tags + 1:", outcome(lambda: tags + 1.0))
-assert per_tag[0, 0] == 2
-assert outcome(lambda: tags + 1.0) == "refused", "adding 1 would fill it up"
-
-# %% [markdown]
-# The places must be in order, row by row. If they are not, many functions refuse; `tf.sparse.reorder` sorts them.
-
-# %%
-shuffled = tf.SparseTensor(
-    indices=places[::-1], values=[1.0, 1.0, 1.0], dense_shape=[1000, 1000]
+tags = tf.SparseTensor(
+    indices=[[0, 5], [0, 999], [730, 2]],
+    values=[1.0, 1.0, 1.0],
+    dense_shape=[1000, 1000],
 )
-print("out of order:", outcome(lambda: tf.sparse.to_dense(shuffled)))
-assert np.array_equal(tf.sparse.to_dense(tf.sparse.reorder(shuffled)), tf.sparse.to_dense(tags))
+dense = tf.sparse.to_dense(tags)
+print("dense: ", tf.size(dense).numpy(), "numbers")
+print("sparse:", tags.indices.shape, "indices,", tags.values.shape, "values")
+
+# %%
+doubled = tags * 2.0
+added = tf.sparse.add(tags, tags)
+print("tags * 2.0:   ", doubled.values.numpy())
+print("tags + tags:  ", outcome(lambda: tags + tags))
+print("tf.sparse.add:", added.values.numpy())
 
 # %% [markdown]
+# Three rows of two indices, and three values. `*` works. `+` is not defined for sparse tensors. `tf.sparse.add` adds
+# two sparse tensors.
+#
 # ### Ragged: rows of different lengths
 #
-# Captions differ in length. A **ragged tensor** has rows of different lengths, and an axis like that is called ragged.
-# You can also fill short rows up with zeros (this is **padding**). Then every mean is wrong, unless you mask the zeros
-# out.
+# A **caption** is a text that describes an image. Captions have different numbers of words. A **ragged tensor** has
+# rows of different lengths. A dense tensor cannot have such rows. Its short rows must be filled, for example with
+# zeros. This is called **padding**.
+#
+# Below are the lengths of the words of three captions. The second caption has one word, of length 5. What is its mean
+# length after padding?
 
 # %%
-lengths = tf.ragged.constant([[4.0, 6.0], [5.0], [3.0, 3.0, 6.0]])
-padded = lengths.to_tensor()
+ragged = tf.ragged.constant([[4.0, 6.0], [5.0], [3.0, 3.0, 6.0]])
+padded = ragged.to_tensor()
 plots.tensor_blocks(
-    {"ragged": lengths, "padded": padded}, title="Three captions, as lengths of their words"
+    {"ragged": ragged, "padded": padded},
+    title="Padding fills the short rows with zeros",
 )
 
 # %%
-print(
-    "mean of each row, ragged:",
-    tf.reduce_mean(lengths, axis=1).numpy(),
-    "| padded:",
-    tf.reduce_mean(padded, axis=1).numpy().round(3),
-)
-print("a plain tensor of such rows:", outcome(lambda: tf.constant([[1, 2], [3]])))
-assert tf.reduce_mean(lengths, axis=1).numpy().tolist() == [5.0, 5.0, 4.0]
-assert tf.reduce_mean(padded, axis=1)[1] < 2, "two zeros were counted as words"
+rows = ragged.to_list()
+print("a dense tensor of the rows:", outcome(tf.constant, rows))
+ragged_means = tf.reduce_mean(ragged, axis=1)
+padded_means = tf.reduce_mean(padded, axis=1)
+print("mean of each row, ragged:", ragged_means.numpy())
+print("mean of each row, padded:", padded_means.numpy())
+
+# %% [markdown]
+# The padded row has three elements, so the mean is 5 / 3 = 1.67.
+#
+# In section 4, the mean of an int32 tensor was an int32. The mean of the rows of a ragged int32 tensor is a float64.
+
+# %%
+whole_lengths = tf.ragged.constant([[4, 7], [5]])
+print(tf.reduce_mean(whole_lengths, axis=1))
 
 # %% [markdown]
 # ### Text: bytes, not characters
 #
-# The notes say that a **string tensor** holds bytes and no Unicode, and that is right. It has a consequence that they
-# do not draw. How long is the Korean word for flower, 꽃?
+# A **string tensor** holds texts. Its dtype is `string`. TensorFlow stores the bytes of each text. For a text of
+# Python, these are the bytes of its [UTF-8 code](https://www.tensorflow.org/text/guide/unicode). UTF-8 writes a
+# character in one to four bytes. How long is 꽃, the Korean word for flower?
 
 # %%
-words = tf.constant(["rose", "café", "꽃"])
-print(words.shape, words.dtype.name, words.numpy().tolist())
-print(
-    "length:",
-    tf.strings.length(words).numpy(),
-    "| in characters:",
-    tf.strings.length(words, unit="UTF8_CHAR").numpy(),
-)
-assert tf.strings.length(words).numpy().tolist() == [4, 5, 3], "bytes"
-assert tf.strings.length(words, unit="UTF8_CHAR").numpy().tolist() == [4, 4, 1], "characters"
-assert words[2].numpy().decode("utf-8") == "꽃"
+words = tf.constant(["rose", "café", "꽃", "🇰🇷"])
+print(words)
+in_bytes = tf.strings.length(words)
+in_characters = tf.strings.length(words, unit="UTF8_CHAR")
+print("length in bytes:     ", in_bytes.numpy())
+print("length in characters:", in_characters.numpy())
+flower = words[2].numpy()
+print("back to Python:", flower.decode("utf-8"))
 
 # %% [markdown]
-# A string is one value, whatever its length: the shape is (3,). In this course you meet string tensors as file names,
-# and as the bytes of a JPEG before it is decoded.
-
-# %%
-path = tf.constant("photos/tulips/0017.jpg")
-print("the class is the folder:", tf.strings.split(path, "/")[-2].numpy().decode())
-jpeg = tf.io.encode_jpeg(pile[0][..., tf.newaxis])
-print("a whole picture as one string: shape", jpeg.shape, "->", tf.io.decode_jpeg(jpeg).shape)
-assert jpeg.shape == ()
-assert tf.io.decode_jpeg(jpeg).shape == (28, 28, 1)
-
-# %% [markdown]
-# ### A list of tensors, a set, a queue
+# One text is one element, so the shape is (4,). `tf.strings.length` counts bytes. With `unit="UTF8_CHAR"` it counts
+# the characters of Unicode. The flag is written with two of them. In this course, string tensors hold names of files
+# and the contents of image files.
 #
-# A **tensor array** is a list of tensors that works inside a compiled loop. It has a fixed length unless you say
-# `dynamic_size=True`. `write` returns the array to go on with. And a place can be read once only: reading clears it.
-
-# %%
-steps = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
-for step in range(3):
-    steps = steps.write(step, tf.fill([2], float(step)))
-print("stacked:", steps.stack().numpy().tolist())
-
-once = tf.TensorArray(tf.float32, size=2)
-once = once.write(0, 7.0)
-print("first read:", once.read(0).numpy(), "| second read:", outcome(lambda: once.read(0)))
-print("beyond its length:", outcome(lambda: once.write(2, 1.0)))
-assert steps.stack().shape == (3, 2)
-assert outcome(lambda: once.read(0)) == outcome(lambda: once.write(2, 1.0)) == "refused"
-
-# %% [markdown]
-# **Sets** are rows of a tensor, compared along the last axis. The answer may have rows of any length, so it comes back
-# sparse. A **queue** hands values from one part of a program to another, first in, first out. `tf.data` (notebook 06)
-# has replaced it nearly everywhere.
-
-# %%
-shared = tf.sets.intersection(tf.constant([[1, 2, 3]]), tf.constant([[3, 9, 2]]))
-print("in both:", tf.sparse.to_dense(shared).numpy().tolist())
-
-queue = tf.queue.FIFOQueue(capacity=3, dtypes=[tf.int32])
-for value in (10, 20):
-    queue.enqueue(value)
-print("out first:", queue.dequeue().numpy(), "| still waiting:", queue.size().numpy())
-assert tf.sparse.to_dense(shared).numpy().tolist() == [[2, 3]]
-assert queue.dequeue().numpy() == 20
-
-# %% [markdown]
 # ### Exercise 5 · How long are the words?
 #
-# Write `mean_letters(captions)`. `captions` is a ragged tensor of words, one row for each caption. Return, for each
-# caption, the mean number of characters of its words, as float32. `tf.strings.length` takes ragged tensors, too.
+# Write `mean_letters(captions)`. `captions` is a ragged tensor of words, one row for each caption. Return the mean
+# number of characters of the words of each caption, as float32. `tf.strings.length` takes ragged tensors, too.
 
 
 # %%
@@ -684,87 +834,100 @@ exercises.letters.check(mean_letters)
 # %% [markdown]
 # ## 7 · NumPy arrays and tensors side by side
 #
-# NumPy is fast because it hands whole arrays to compiled loops, and these use **SIMD**: single instruction, multiple
-# data. One instruction of the processor works on 4, 8 or 16 numbers at once. TensorFlow's CPU code does the same, and
-# uses several cores. So which is faster? And how much faster than a loop in Python? Guess both.
+# NumPy calculates with whole arrays in compiled code. This code uses
+# [SIMD](https://numpy.org/doc/stable/reference/simd/). **SIMD** means *single instruction, multiple data*: one
+# instruction of the processor works on several numbers at once. The CPU code of TensorFlow uses [such instructions,
+# too](https://www.tensorflow.org/install/pip#hardware-requirements).
+#
+# How long does `x * x + 1` take in NumPy, in TensorFlow, and in a loop of Python? The function `milliseconds`
+# measures 15 calls of another function. It returns the **median** of the 15 times: the middle one, when they are
+# sorted.
+
 
 # %%
-values = np.random.default_rng(0).uniform(size=200_000).astype("float32")
-as_list, as_tensor = values.tolist(), tf.constant(values)
-loop_time = seconds(lambda: sum(v * v for v in as_list), repeats=5)
-numpy_time = seconds(lambda: np.sum(values * values))
-tensor_time = seconds(lambda: tf.reduce_sum(as_tensor * as_tensor))
-for name, spent in (
-    ("Python loop", loop_time),
-    ("NumPy", numpy_time),
-    ("TensorFlow", tensor_time),
-):
-    print(f"{name}: {spent * 1e3:.3f} ms")
-assert loop_time > 3 * numpy_time
-assert loop_time > 3 * tensor_time
+gpus = tf.config.list_physical_devices("GPU")
+
+
+def milliseconds(function, x):
+    """Return how long one call takes: the median of 15 calls."""
+    function(x)  # the first call may be slower, so it is not measured
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        result = function(x)
+        if gpus and tf.is_tensor(result):
+            tf.test.experimental.sync_devices()  # wait until the GPU is ready
+        times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times)
+
+
+# %%
+def calculate(x):
+    return x * x + 1
+
+
+def loop(numbers):
+    return [calculate(number) for number in numbers]
+
 
 # %% [markdown]
-# Between the two there is no winner, only a size. Each line is the time of `x * x + 1`, for ten numbers up to a few
-# million.
+# Guess: how many times as long as TensorFlow does the loop take, for a million numbers?
 
 # %%
-sizes = [10, 100, 1_000, 10_000, 100_000, 1_000_000, 4_000_000]
-times = {"NumPy": [], "TensorFlow": []}
+sizes = [10, 100, 1_000, 10_000, 100_000, 1_000_000]
+loop_times = []
+numpy_times = []
+tensor_times = []
 for size in sizes:
     array = np.ones(size, "float32")
     tensor = tf.constant(array)
-    times["NumPy"].append(1e3 * seconds(lambda array=array: array * array + 1))
-    times["TensorFlow"].append(1e3 * seconds(lambda tensor=tensor: tensor * tensor + 1))
+    numbers = array.tolist()
+    loop_times.append(milliseconds(loop, numbers))
+    numpy_times.append(milliseconds(calculate, array))
+    tensor_times.append(milliseconds(calculate, tensor))
 plots.lines(
     sizes,
-    times,
+    {
+        "Python loop": loop_times,
+        "NumPy": numpy_times,
+        "TensorFlow": tensor_times,
+    },
     "numbers in x",
     "ms for x * x + 1",
-    "Small: NumPy. Large: it depends on the machine",
+    "For a million numbers, the Python loop is the slowest",
     log=True,
 )
 
 # %%
-ratio = times["TensorFlow"][0] / times["NumPy"][0]
-print(f"ten numbers: TensorFlow takes {ratio:.1f}x the time of NumPy")
-assert ratio > 1.2, (
-    "each call of a TensorFlow function costs some microseconds, whatever the size"
-)
-assert times["TensorFlow"][-1] < 10 * times["NumPy"][-1], (
-    "with millions of numbers that no longer matters"
-)
+ratio = loop_times[-1] / tensor_times[-1]
+print(f"a million numbers: the loop takes {ratio:.1f}x as long as TensorFlow")
+assert ratio > 3
+
+ratio = tensor_times[0] / numpy_times[0]
+print(f"ten numbers: TensorFlow takes {ratio:.1f}x as long as NumPy")
+assert ratio > 2
+
+ratio = tensor_times[2] / tensor_times[0]
+print(f"TensorFlow: a thousand numbers take {ratio:.1f}x as long as ten")
+assert ratio < 20
 
 # %% [markdown]
-# A call into TensorFlow looks up the device, the types and the right code before it computes. For ten numbers that is
-# all the work there is. So do not loop over single elements of a tensor: give it the whole box. Or let `tf.function`
-# compile many small steps into one call: notebook 04 measures that.
+# For a million numbers, the loop is the slowest. (It calculates in float64, as Python does.) Which of the other two
+# is faster then depends on the machine. For ten numbers, NumPy is faster than TensorFlow.
 #
-# ### Who copies?
+# In TensorFlow, a thousand numbers take far less than a hundred times as long as ten. So for ten numbers, most of the
+# time is the cost of the call itself. **What to do:** do not loop over the elements of a tensor. Calculate with the
+# whole tensor. Notebook 04 shows `tf.function`, which makes one call of many small steps.
 #
-# `tf.constant` copies an array. `.numpy()` gives you a copy back. `np.asarray` gives a view on the tensor's own memory,
-# and marks it as read-only, because a tensor must never change.
-
-# %%
-array = np.zeros(1000, "float32")
-tensor = tf.constant(array)
-array[0] = 5.0
-copy, view = tensor.numpy(), np.asarray(tensor)
-print(
-    "the tensor has not seen the change:",
-    tensor[0].numpy(),
-    "| the view can be written:",
-    view.flags.writeable,
-)
-assert tensor[0] == 0.0
-assert np.shares_memory(view, np.asarray(tensor))
-assert not np.shares_memory(copy, view)
-
-# %% [markdown]
-# ### The notes said: NumPy has no GPU
+# ### A GPU, and what a trip to NumPy costs
 #
-# True. A tensor lives on a **device**, and TensorFlow puts it on a GPU when there is one. But what does it cost you to
-# drop a line of NumPy into a computation on tensors? Four steps on a few million numbers: once all in TensorFlow, once
-# out to NumPy and back in between.
+# A **device** is a processor that TensorFlow can use: the CPU, or a GPU. A **GPU** (graphics processing unit) makes
+# many calculations at the same time. TensorFlow [uses a GPU](https://www.tensorflow.org/guide/gpu), if there is one,
+# for most calculations. NumPy arrays live [on the
+# CPU](https://numpy.org/doc/stable/reference/generated/numpy.zeros.html).
+#
+# What does it cost to go to NumPy and back within a calculation? Both functions below calculate the same four steps.
+# The second function goes to NumPy after each step.
 
 # %%
 device = tf.config.list_logical_devices()[-1]  # the GPU, if there is one
@@ -780,52 +943,194 @@ def stay(x):
 
 def go_back_and_forth(x):
     for _ in range(4):
+        array = (x * 0.5 + 1.0).numpy()
         with tf.device(device.name):
-            x = tf.constant((x * 0.5 + 1.0).numpy())
+            x = tf.constant(array)
     return x.numpy()
 
 
 # %%
-stay_time, travel_time = seconds(lambda: stay(big)), seconds(lambda: go_back_and_forth(big))
-print(
-    "device:",
-    device.device_type,
-    "|",
-    f"stay: {stay_time * 1e3:.1f} ms, back and forth: {travel_time * 1e3:.1f} ms",
-)
-print(f"the trips make it {travel_time / stay_time:.1f}x as slow")
-assert np.array_equal(stay(big), go_back_and_forth(big))
-assert travel_time > stay_time
+stay_time = milliseconds(stay, big)
+travel_time = milliseconds(go_back_and_forth, big)
+ratio = travel_time / stay_time
+print("device:", device.device_type)
+print(f"back and forth takes {ratio:.1f}x as long as to stay")
+assert ratio > 1
 
 # %% [markdown]
-# On a CPU a trip is a copy in memory. On a GPU it is a copy over the bus, and the GPU waits meanwhile. The rule is the
-# same: go to NumPy once, at the end.
+# Each trip copies the values twice: `.numpy()` makes a copy, and so does `tf.constant`. **What to write instead:** do
+# all steps in one library. Convert once, at the end.
 #
-# ### The notes said: the Input layer converts arrays to tensors
+# ### A common mistake: "the Input layer converts arrays to tensors"
 #
-# Here is a layer that has never met an Input layer. We hand it a NumPy array. What comes out?
+# Many networks of Keras begin with an `Input` layer. Is it the one that converts? `Flatten` is a layer that writes
+# the rows of an image one behind the other. We give an array to `Flatten`, without an `Input` layer.
 
 # %%
-flat = keras.layers.Flatten()(images[:2])
-print(
-    type(images).__name__, "in;", "tensor out:", tf.is_tensor(flat), flat.shape, flat.dtype.name
-)
-assert isinstance(images, np.ndarray)
+flatten = keras.layers.Flatten()
+two_images = images[:2]
+flat = flatten(two_images)
+print("in: ", type(two_images).__name__, two_images.shape)
+print("out:", type(flat).__name__, flat.shape)
 assert tf.is_tensor(flat)
 
 # %% [markdown]
-# Every layer turns arrays into tensors when you call it. In `fit` it happens before the first layer is reached:
-# notebook 02 catches it in the act.
+# A tensor came out. So the array was converted without an `Input` layer. Notebook 02 shows what converts arrays
+# during training.
 #
+# ## For reference
+#
+# You do not need this section for notebook 02. Come back when you meet one of the names.
+#
+# ### The line that begins with Ready
+#
+# The first cell prints it. It names the versions of Python, TensorFlow and Keras, and the devices. The **profile** is
+# *quick* (small data, for a CPU) or *full* (longer training, for a GPU). Then comes the dtype in which networks
+# calculate. The **seed** starts the random numbers: the same seed gives the same random numbers again.
+# `deterministic` means: on the same machine, the same calculation gives the same result.
+
+# %%
+print(course)
+
+# %% [markdown]
+# ### What a cast costs
+#
+# The cell below measures three calculations with a million numbers, and counts the memory of a million numbers.
+
+
+# %%
+def cast(x):
+    return tf.cast(x, tf.float64)
+
+
+def multiply(x):
+    return x * x
+
+
+def matrix_product(x):
+    return x @ x
+
+
+# %%
+million = tf.random.uniform([1000, 1000])
+spent = {}
+for function in (cast, multiply, matrix_product):
+    name = function.__name__
+    spent[name] = milliseconds(function, million)
+    print(f"{name}: {spent[name]:.2f} ms")
+assert spent["cast"] < spent["matrix_product"]
+
+# %%
+for dtype in ("uint8", "float16", "float32", "float64"):
+    converted = tf.cast(million, dtype)
+    memory = converted.numpy().nbytes
+    print(f"a million numbers in {dtype}: {memory:,} bytes")
+
+# %% [markdown]
+# The times depend on the machine. The cast takes less time than the matrix product, which multiplies a thousand
+# million pairs of numbers. A larger dtype needs more memory: float64 needs twice the memory of float32.
+#
+# ### Who copies?
+#
+# A **buffer** is the piece of memory that holds the values of an array or a tensor. A **copy** has its own buffer. A
+# **view** uses the buffer of another object. For numbers on a CPU:
+#
+# - `tf.constant(array)` makes a copy.
+# - `tensor.numpy()` makes a copy.
+# - `np.asarray(tensor)` makes a view that cannot be written.
+
+# %%
+with tf.device("CPU"):
+    array = np.zeros(1000, "float32")
+    tensor = tf.constant(array)
+array[0] = 5.0
+print("array:", array[0], "tensor:", tensor[0].numpy())
+
+view = np.asarray(tensor)
+other_view = np.asarray(tensor)
+copy = tensor.numpy()
+print("two views share memory:", np.shares_memory(view, other_view))
+print("view and copy share memory:", np.shares_memory(view, copy))
+print("the view can be written:", view.flags.writeable)
+
+# %% [markdown]
+# ### Sparse tensors out of order
+#
+# The indices of a sparse tensor should be sorted, row by row. If they are not, `tf.sparse.to_dense` refuses them.
+# `tf.sparse.add` gives a wrong result, without an error: below, the wrong sum has the place [0, 1] twice, each time
+# with the value 2, and not once with the value 4. Sort the indices with `tf.sparse.reorder`.
+
+# %%
+unsorted = tf.SparseTensor(
+    indices=[[1, 0], [0, 1]],
+    values=[1.0, 2.0],
+    dense_shape=[2, 2],
+)
+ordered = tf.sparse.reorder(unsorted)
+print("to_dense:", outcome(lambda: tf.sparse.to_dense(unsorted)))
+wrong_sum = tf.sparse.add(unsorted, ordered)
+right_sum = tf.sparse.add(ordered, ordered)
+for total in (wrong_sum, right_sum):
+    total = tf.sparse.reorder(total)
+    print(total.indices.numpy().tolist(), total.values.numpy())
+
+# %% [markdown]
+# ### A list of tensors
+#
+# A **tensor array**, `tf.TensorArray`, is a list of tensors [for
+# loops](https://www.tensorflow.org/api_docs/python/tf/TensorArray) inside `tf.function`. Its length is fixed, unless
+# `dynamic_size=True`. `write` returns the tensor array for the next step. `read` clears the place that it reads,
+# unless `clear_after_read=False`.
+
+# %%
+growing = tf.TensorArray(
+    tf.float32,
+    size=0,
+    dynamic_size=True,
+)
+for step in range(3):
+    growing = growing.write(step, 10.0 * step)
+print("all in one tensor:", growing.stack().numpy())
+
+# %%
+fixed = tf.TensorArray(tf.float32, size=2)
+fixed = fixed.write(0, 7.0)
+print("first read: ", outcome(fixed.read, 0))
+print("second read:", outcome(fixed.read, 0))
+print("write beyond its length:", outcome(fixed.write, 2, 1.0))
+
+# %% [markdown]
+# ### Sets and queues
+#
+# In a **set**, the order of the values does not count. `tf.sets` takes each row of a tensor as a set, and has
+# functions for intersection, union and difference. The result is a sparse tensor. A **queue** stores values, and
+# `FIFOQueue` gives them back in the order in which they came. In this course, `tf.data` (notebook 06) feeds the
+# network, not a queue.
+
+# %%
+both = tf.sets.intersection(
+    tf.constant([[1, 2, 3]]),
+    tf.constant([[3, 9, 2]]),
+)
+print("in both:", both.values.numpy())
+
+queue = tf.queue.FIFOQueue(3, tf.int32)
+queue.enqueue(10)
+queue.enqueue(20)
+print("comes out first:", outcome(queue.dequeue))
+print("still in the queue:", outcome(queue.size))
+
+# %% [markdown]
 # ## Summary
 #
-# - A tensor has a shape, a rank and a dtype; an index takes an axis away, a slice keeps it.
-# - Reshape keeps the order of the values, transpose does not; broadcasting (3, 1) with (3,) gives nine numbers.
-# - Between tensors no type is converted; Python numbers and NumPy arrays take the tensor's type, sometimes with loss.
-# - A weight is a variable, because a tensor cannot change; change it with `assign`.
-# - Give TensorFlow whole boxes, and go to NumPy once, at the end.
+# - A tensor has a shape, a rank and a dtype. An index removes its axis, a slice keeps it.
+# - Reshape keeps the order of the values, transpose changes it. Shapes (3, 1) and (3,) give nine differences.
+# - A sum of two tensors of different dtype is refused. In `tensor + array`, the array takes the dtype of the
+#   tensor.
+# - A weight is kept in a variable, because a tensor is immutable. Change a variable with `assign`.
+# - Calculate with whole tensors, and do not go to NumPy and back in between.
 #
-# **Next** notebook 02 puts layers on top of tensors, in three ways, and trains the first classifier.
+# **Next** notebook 02 builds networks of layers, in three ways, and trains the first classifier.
 #
 # ## References
 #
@@ -837,3 +1142,4 @@ assert tf.is_tensor(flat)
 #   tensors](https://www.tensorflow.org/guide/sparse_tensor), [Unicode
 #   strings](https://www.tensorflow.org/text/guide/unicode)
 # - NumPy: [broadcasting](https://numpy.org/doc/stable/user/basics.broadcasting.html)
+# - Matplotlib: [pyplot tutorial](https://matplotlib.org/stable/tutorials/pyplot.html)
