@@ -107,8 +107,8 @@ alt = "Six grey images of clothes, each with the name of its class"
 display(six_images, metadata={"image/png": {"alt": alt}})
 
 # %% [markdown]
-# `plt.plot` draws a curve. Its `label` appears in the legend, and `plt.legend` draws the legend. Here are row 14 of
-# the first image and row 14 of the second one.
+# `plt.plot` draws a curve. `plt.xlabel` and `plt.ylabel` name the scales. `plt.legend` draws the legend, with the
+# `label` of each curve. Here are row 14 of the first image and row 14 of the second one.
 
 # %%
 first_row = images[0, 14]
@@ -310,7 +310,8 @@ exercises.mirror.check(mirror_and_crop)
 # ## 3 · Compute with whole tensors
 #
 # An **element** is one value of a tensor. The functions below work **element by element**: each element of the result
-# comes from the elements at the same position. So do `+`, `-`, `*` and `/`.
+# comes from the elements at the same position. So do `+`, `-`, `*` and `/`. `tf.exp(b)` is e (2.718) to the power of
+# b, and `tf.sqrt` is the square root.
 
 # %%
 a = tf.constant([1.0, 4.0, 9.0])
@@ -923,8 +924,8 @@ assert ratio < 20
 # ### A GPU, and what a trip to NumPy costs
 #
 # A **device** is a processor that TensorFlow can use: the CPU, or a GPU. A **GPU** (graphics processing unit) makes
-# many calculations at the same time. If there is a GPU, TensorFlow [uses it](https://www.tensorflow.org/guide/gpu)
-# for all functions that have code for a GPU. NumPy arrays are [on the
+# many calculations at the same time. If there is a GPU, TensorFlow [uses it by
+# default](https://www.tensorflow.org/guide/gpu), for functions that have code for a GPU. NumPy arrays are [on the
 # CPU](https://numpy.org/doc/stable/reference/generated/numpy.zeros.html).
 #
 # What does it cost to go to NumPy and back within a calculation? Both functions below calculate the same four steps.
@@ -959,8 +960,8 @@ print(f"back and forth takes {ratio:.1f}x as long as to stay")
 assert ratio > 1.2
 
 # %% [markdown]
-# Each trip copies the values twice: `.numpy()` makes a copy, and so does `tf.constant`. **What to write instead:** do
-# all steps in one library. Convert once, at the end.
+# Each trip copies the values twice: `.numpy()` makes a copy, and so does `tf.constant`. (*Who copies?*, at the end,
+# shows it.) **What to write instead:** do all steps in one library. Convert once, at the end.
 #
 # ### A common mistake: "the Input layer converts arrays to tensors"
 #
@@ -976,8 +977,8 @@ print("out:", type(flat).__name__, flat.shape)
 assert tf.is_tensor(flat)
 
 # %% [markdown]
-# A tensor came out. So the array was converted without an `Input` layer. Notebook 02 shows what converts arrays
-# during training.
+# A tensor came out. So the array was converted without an `Input` layer: for this conversion, you need none. Notebook
+# 02 shows what converts arrays during training.
 #
 # ## For reference
 #
@@ -1105,8 +1106,8 @@ print("write beyond its length:", outcome(fixed.write, 2, 1.0))
 #
 # In a **set**, the order of the values does not count. `tf.sets` takes each row of a tensor as a set, and has
 # functions for intersection, union and difference. The result is a sparse tensor. A **queue** stores values, and
-# `FIFOQueue` gives them back in the order in which they came. In this course, `tf.data` (notebook 06) feeds the
-# network, not a queue.
+# `tf.queue.FIFOQueue` gives them back in the order in which they came. In this course, `tf.data` (notebook 06) feeds
+# the network, not a queue.
 
 # %%
 both = tf.sets.intersection(
