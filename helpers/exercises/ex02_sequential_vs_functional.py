@@ -96,7 +96,8 @@ count.wrong(
     "biases forgotten",
 )(counting(lambda a, b: a * b))
 count.wrong(
-    "You gave a bias to the inputs, too. They are handed in, not computed: who would add it?",
+    "You gave a bias to the inputs, too. The inputs are given, not computed: which layer would "
+    "add it?",
     "bias for the inputs",
 )(counting(lambda a, b: a * b, sum))
 count.wrong(
@@ -193,12 +194,12 @@ both = Exercise(
     number=2,
     title="One list of layers, two models",
     objective=(
-        "build the same network with Sequential and with the Functional API, and say why they "
-        "are one thing"
+        "build one network with Sequential and with the Functional API, and explain why both "
+        "compute the same"
     ),
     reference=both_ways,
     observe=observe_both_ways,
-    praise="Train one of the two, and the other has learned the same: they are one network.",
+    praise="Train one of the two, and the other changes with it: they share their layers.",
     hints=(
         "First make a list of the dense layers. How many are there for four sizes, and which "
         "one is different?",
@@ -251,8 +252,8 @@ def modelling(
 
 
 both.wrong(
-    "You made the layers twice. Two tables of weights of one shape are still two tables: "
-    "what is to be the same?",
+    "You made the layers twice. Two layers of one shape still have two sets of weights: what "
+    "should be the same?",
     "layers made twice",
 )(modelling(once=False))
 both.wrong(
@@ -271,7 +272,7 @@ both.wrong(
     "ReLU forgotten",
 )(modelling(hidden=None))
 both.wrong(
-    "Your outputs are scores. Add a row of them up: do probabilities do that?",
+    "Your outputs are scores. Add up one row of them: which sum do probabilities have?",
     "softmax forgotten",
 )(modelling(last=None))
 both.wrong(
@@ -290,15 +291,15 @@ def models_swapped(sizes):
 
 
 def wide_and_deep():
-    picture = keras.Input((28, 28), name="picture")
+    image = keras.Input((28, 28), name="image")
     facts = keras.Input((5,), name="facts")
-    x = layers.Rescaling(1 / 255)(picture)
+    x = layers.Rescaling(1 / 255)(image)
     x = layers.Flatten()(x)
     x = layers.Dense(100, activation="relu")(x)
     x = layers.Dense(30, activation="relu")(x)
     joined = layers.Concatenate()([x, facts])
     outputs = layers.Dense(10, activation="softmax")(joined)
-    return keras.Model({"picture": picture, "facts": facts}, outputs)
+    return keras.Model({"image": image, "facts": facts}, outputs)
 
 
 def observe_wide_and_deep(answer):
@@ -314,12 +315,12 @@ def observe_wide_and_deep(answer):
     if shapes(model)[-2:] != [(35, 10), (10,)]:
         return
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (4, 28, 28)).astype("float32")
+    images = random.integers(0, 256, (4, 28, 28)).astype("float32")
     facts = random.normal(0, 2, (4, 5)).astype("float32")
     # So that the order of what is joined does not matter.
     give_weights(model, 1, alike_last=True)
     fed = tf.nest.map_structure(
-        lambda entry: pictures if len(entry.shape) == 3 else facts, model.input
+        lambda entry: images if len(entry.shape) == 3 else facts, model.input
     )
     yield "the outputs for four samples", outputs(model, fed)
 
@@ -328,13 +329,13 @@ branches = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="Wide and deep",
-    objective="build networks with branches and several inputs, which Sequential cannot",
+    objective="build networks with branches and several inputs with the Functional API",
     reference=wide_and_deep,
     observe=observe_wide_and_deep,
     praise="It has 81,890 parameters.",
     hints=(
         "Draw it first: two boxes on the left, one on the right. Where do the two paths meet?",
-        "The picture's path is the network of section 2 up to its 30 units. The facts meet "
+        "The image's path is the network of section 2 up to its 30 units. The facts meet "
         "it there.",
         "`layers.Concatenate()` takes a list of tensors. `keras.Model` takes a list or a "
         "dictionary of inputs.",
@@ -360,7 +361,7 @@ def joining(scale=1 / 255, scale_facts=1.0, hidden="relu", last="softmax", at="t
     """Return an answer that scales otherwise, has other activations, or joins elsewhere."""
 
     def answer():
-        picture = keras.Input((28, 28))
+        image = keras.Input((28, 28))
         facts = keras.Input((5,))
         scaled_facts = layers.Rescaling(scale_facts)(facts)
 
@@ -369,18 +370,18 @@ def joining(scale=1 / 255, scale_facts=1.0, hidden="relu", last="softmax", at="t
                 return layers.Concatenate()([x, scaled_facts])
             return x
 
-        x = layers.Flatten()(layers.Rescaling(scale)(picture))
+        x = layers.Flatten()(layers.Rescaling(scale)(image))
         x = layers.Dense(100, hidden)(joined_at("the start", x))
         x = layers.Dense(30, hidden)(joined_at("the middle", x))
         x = layers.Dense(10, last)(joined_at("the end", x))
-        return keras.Model([picture, facts], x)
+        return keras.Model([image, facts], x)
 
     return answer
 
 
 branches.wrong(
-    "You joined the facts to the pixels, before the first layer. Where does the text let "
-    "them in?",
+    "You joined the facts to the pixels, before the first layer. Where does the text join "
+    "them?",
     "joined at the start",
 )(joining(at="the start"))
 branches.wrong(
@@ -388,7 +389,7 @@ branches.wrong(
     "joined a layer too early",
 )(joining(at="the middle"))
 branches.wrong(
-    "The facts go nowhere: the last layer sees the picture's 30 units only. Draw your model "
+    "The facts go nowhere: the last layer sees the image's 30 units only. Draw your model "
     "and follow the arrows.",
     "facts not connected",
 )(joining(at="nowhere"))
@@ -398,7 +399,7 @@ branches.wrong(
     "not rescaled",
 )(joining(scale=1.0))
 branches.wrong(
-    "You rescaled the facts, too. They are no pixels: 255 means nothing to a price.",
+    "You rescaled the facts, too. They are not pixels: a price has nothing to do with 255.",
     "facts rescaled too",
 )(joining(scale_facts=1 / 255))
 branches.wrong(
@@ -415,26 +416,26 @@ branches.wrong(
 # Exercise 4
 
 
-def food(pictures, labels, batch_size, seed):
+def make_dataset(images, labels, batch_size, seed):
     one_hot = tf.one_hot(labels, 10)
-    pairs = tf.data.Dataset.from_tensor_slices((pictures, one_hot))
-    return pairs.shuffle(len(pictures), seed=seed).batch(batch_size)
+    pairs = tf.data.Dataset.from_tensor_slices((images, one_hot))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
 
 
-def observe_food(answer):
+def observe_dataset(answer):
     def fed(seed=3):
         numbers = np.arange(50)
-        pictures = np.full((2, 3, 50), numbers, "uint8").T
-        return answer(pictures, numbers % 10, 8, seed)
+        images = np.full((2, 3, 50), numbers, "uint8").T
+        return answer(images, numbers % 10, 8, seed)
 
     def epoch(dataset):
         return list(dataset.take(20).as_numpy_iterator())  # an endless one ends here, too
 
     def order(batches):
-        return [int(picture.flat[0]) for batch in batches for picture in batch[0]]
+        return [int(image.flat[0]) for batch in batches for image in batch[0]]
 
     def first_full_batch(batches):
-        """Return the pictures of the first of the largest batches: a small one may be first."""
+        """Return the images of the first of the largest batches: a small one may be first."""
         largest = max(batches, key=lambda batch: len(batch[0]))
         return order([largest])
 
@@ -450,12 +451,12 @@ def observe_food(answer):
     if labels.dtype != "float32" or labels.ndim != 2:
         return
     yield (
-        "the numbers of pictures in the batches, sorted",
+        "the numbers of images in the batches, sorted",
         sorted(len(batch[0]) for batch in batches),
     )
     shown = order(batches)
     yield (
-        "the pictures of an epoch, sorted (picture i is filled with the number i)",
+        "the images of an epoch, sorted (image i is filled with the number i)",
         sorted(shown),
     )
     if sorted(shown) != list(range(50)):
@@ -465,12 +466,12 @@ def observe_food(answer):
     inside = batch != sorted(batch)
     others = [first_full_batch(epoch(fed(number))) for number in (4, 5)]
     whole = any(max(numbers) - min(numbers) > 20 for numbers in [batch, *others])
-    yield "whether the pictures come in a new order", new_order
+    yield "whether the images come in a new order", new_order
     yield "whether they do so inside a batch, too", inside
-    yield "whether the first batch has pictures from the whole array", whole
+    yield "whether the first batch has images from the whole array", whole
     classes = [int(np.argmax(label)) for _, labels in batches for label in labels]
     wanted = [number % 10 for number in shown]
-    yield "whether each label belongs to its picture", classes == wanted
+    yield "whether each label belongs to its image", classes == wanted
     if not (new_order and inside and whole):
         return
     yield "whether the same seed gives the same order", order(epoch(fed())) == shown
@@ -484,22 +485,22 @@ def observe_food(answer):
 pairs = Exercise(
     notebook=NOTEBOOK,
     number=4,
-    title="Food for `fit`",
-    objective="feed `fit` with arrays or datasets, and labels with the loss that fits them",
-    reference=food,
-    observe=observe_food,
+    title="A dataset for `fit`",
+    objective="feed `fit` with arrays or datasets, and choose the loss that fits the labels",
+    reference=make_dataset,
+    observe=observe_dataset,
     hints=(
         "Which labels does this loss want: class numbers, or rows with a single 1?",
-        "Put pictures and labels into one dataset, as a pair. Then one shuffle moves both.",
+        "Put images and labels into one dataset, as a pair. Then one shuffle moves both.",
         "`tf.one_hot` makes float32 rows. `shuffle` draws from a buffer: how large must it "
-        "be to reach all pictures?",
+        "be to reach all images?",
     ),
 )
 
 
 @pairs.right
-def one_hot_in_the_end(pictures, labels, batch_size, seed):
-    inputs = tf.data.Dataset.from_tensor_slices(pictures)
+def one_hot_in_the_end(images, labels, batch_size, seed):
+    inputs = tf.data.Dataset.from_tensor_slices(images)
     targets = tf.data.Dataset.from_tensor_slices(labels)
     dataset = tf.data.Dataset.zip(inputs, targets)
     dataset = dataset.shuffle(10 * len(labels), seed=seed).batch(batch_size)
@@ -507,88 +508,88 @@ def one_hot_in_the_end(pictures, labels, batch_size, seed):
     return dataset.prefetch(1)
 
 
-def one_hot_pairs(pictures, labels):
-    return tf.data.Dataset.from_tensor_slices((pictures, tf.one_hot(labels, 10)))
+def one_hot_pairs(images, labels):
+    return tf.data.Dataset.from_tensor_slices((images, tf.one_hot(labels, 10)))
 
 
 @pairs.wrong(
     "Your labels are class numbers. Section 5 has a loss for those, but it is not the one "
     "that the exercise names."
 )
-def class_numbers_left(pictures, labels, batch_size, seed):
-    pairs = tf.data.Dataset.from_tensor_slices((pictures, labels))
-    return pairs.shuffle(len(pictures), seed=seed).batch(batch_size)
+def class_numbers_left(images, labels, batch_size, seed):
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
 
 
 @pairs.wrong(
     "Your labels are rows of ten, but in float64, as NumPy makes them. Which float type does "
     "Keras compute in?"
 )
-def float64_labels(pictures, labels, batch_size, seed):
+def float64_labels(images, labels, batch_size, seed):
     rows = np.eye(10)[labels]
-    pairs = tf.data.Dataset.from_tensor_slices((pictures, rows))
-    return pairs.shuffle(len(pictures), seed=seed).batch(batch_size)
+    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
 
 
 @pairs.wrong(
     "Your labels are rows of whole numbers. The loss multiplies them by logarithms: which "
     "type was asked for?"
 )
-def integer_labels(pictures, labels, batch_size, seed):
+def integer_labels(images, labels, batch_size, seed):
     rows = tf.one_hot(labels, 10, dtype="int32")
-    pairs = tf.data.Dataset.from_tensor_slices((pictures, rows))
-    return pairs.shuffle(len(pictures), seed=seed).batch(batch_size)
+    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
 
 
 @pairs.wrong(
-    "You shuffled batches, not pictures: the same pictures always sit together. Look at the "
+    "You shuffled batches, not images: the same images always sit together. Look at the "
     "order of your two steps."
 )
-def shuffled_after_batching(pictures, labels, batch_size, seed):
-    batches = one_hot_pairs(pictures, labels).batch(batch_size)
-    return batches.shuffle(len(pictures), seed=seed)
+def shuffled_after_batching(images, labels, batch_size, seed):
+    batches = one_hot_pairs(images, labels).batch(batch_size)
+    return batches.shuffle(len(images), seed=seed)
 
 
 @pairs.wrong(
-    "Your shuffle looks a few pictures ahead only, so the first batch comes from the front "
+    "Your shuffle looks a few images ahead only, so the first batch comes from the front "
     "of the array. What does the buffer's size mean?"
 )
-def buffer_too_small(pictures, labels, batch_size, seed):
-    pairs = one_hot_pairs(pictures, labels)
+def buffer_too_small(images, labels, batch_size, seed):
+    pairs = one_hot_pairs(images, labels)
     return pairs.shuffle(batch_size, seed=seed).batch(batch_size)
 
 
-@pairs.wrong("The pictures come in the order of the array. Does `fit` shuffle a dataset?")
-def not_shuffled(pictures, labels, batch_size, seed):
-    return one_hot_pairs(pictures, labels).batch(batch_size)
+@pairs.wrong("The images come in the order of the array. Does `fit` shuffle a dataset?")
+def not_shuffled(images, labels, batch_size, seed):
+    return one_hot_pairs(images, labels).batch(batch_size)
 
 
 @pairs.wrong("You did not hand the seed on, so nobody can repeat your order.")
-def seed_not_used(pictures, labels, batch_size, seed):
-    return one_hot_pairs(pictures, labels).shuffle(len(pictures)).batch(batch_size)
+def seed_not_used(images, labels, batch_size, seed):
+    return one_hot_pairs(images, labels).shuffle(len(images)).batch(batch_size)
 
 
 @pairs.wrong(
     "Your dataset shuffles once and keeps that order for every epoch. Did you tell `shuffle` "
     "to, or does something behind it keep a copy?"
 )
-def one_order_for_all_epochs(pictures, labels, batch_size, seed):
-    pairs = one_hot_pairs(pictures, labels)
-    mixed = pairs.shuffle(len(pictures), seed=seed, reshuffle_each_iteration=False)
+def one_order_for_all_epochs(images, labels, batch_size, seed):
+    pairs = one_hot_pairs(images, labels)
+    mixed = pairs.shuffle(len(images), seed=seed, reshuffle_each_iteration=False)
     return mixed.batch(batch_size)
 
 
 @pairs.wrong(
-    "Your dataset gives one picture at a time. `fit` does not cut a dataset into batches: "
+    "Your dataset gives one image at a time. `fit` does not cut a dataset into batches: "
     "who has to?"
 )
-def batch_forgotten(pictures, labels, batch_size, seed):
-    return one_hot_pairs(pictures, labels).shuffle(len(pictures), seed=seed)
+def batch_forgotten(images, labels, batch_size, seed):
+    return one_hot_pairs(images, labels).shuffle(len(images), seed=seed)
 
 
-@pairs.wrong("The last two pictures are lost: you dropped the batch that is not full.")
-def last_batch_dropped(pictures, labels, batch_size, seed):
-    mixed = one_hot_pairs(pictures, labels).shuffle(len(pictures), seed=seed)
+@pairs.wrong("The last two images are lost: you dropped the batch that is not full.")
+def last_batch_dropped(images, labels, batch_size, seed):
+    mixed = one_hot_pairs(images, labels).shuffle(len(images), seed=seed)
     return mixed.batch(batch_size, drop_remainder=True)
 
 
@@ -596,17 +597,17 @@ def last_batch_dropped(pictures, labels, batch_size, seed):
     "Your dataset never ends. How would `fit` know where an epoch is over? It goes through "
     "the data anew by itself."
 )
-def repeated_for_ever(pictures, labels, batch_size, seed):
-    mixed = one_hot_pairs(pictures, labels).shuffle(len(pictures), seed=seed)
+def repeated_for_ever(images, labels, batch_size, seed):
+    mixed = one_hot_pairs(images, labels).shuffle(len(images), seed=seed)
     return mixed.repeat().batch(batch_size)
 
 
 @pairs.wrong(
-    "Pictures and labels were shuffled apart: a coat now is called a bag. What must be moved "
+    "Images and labels were shuffled apart: a coat now is called a bag. What must be moved "
     "as one?"
 )
-def torn_apart(pictures, labels, batch_size, seed):
-    inputs = tf.data.Dataset.from_tensor_slices(pictures)
+def torn_apart(images, labels, batch_size, seed):
+    inputs = tf.data.Dataset.from_tensor_slices(images)
     targets = tf.data.Dataset.from_tensor_slices(tf.one_hot(labels, 10))
     torn = tf.data.Dataset.zip(inputs.shuffle(50, seed), targets.shuffle(50, seed + 1))
     return torn.batch(batch_size)
@@ -615,8 +616,8 @@ def torn_apart(pictures, labels, batch_size, seed):
 # Exercise 5
 
 
-def name_it(model, picture, class_names, matrix):
-    probabilities = model(picture[np.newaxis])[0]
+def name_it(model, image, class_names, matrix):
+    probabilities = model(image[np.newaxis])[0]
     guess = int(np.argmax(probabilities))
     called_so = matrix[:, guess].copy()
     called_so[guess] = 0
@@ -632,7 +633,7 @@ def observe_name(answer):
             axes.append(len(inputs.shape))
             return super().__call__(inputs, *arguments, **keywords)
 
-    # The bright one of three pixels decides; in a black picture the bias does.
+    # The bright one of three pixels decides; in a black image the bias does.
     model = Noting(
         [keras.Input((28, 28)), layers.Flatten(), layers.Dense(4, activation="softmax")]
     )
@@ -644,44 +645,44 @@ def observe_name(answer):
     counted = np.array(rows)
     given = counted.copy()
     for place, name in ((1, "coat"), (0, "bag"), (2, "shirt")):
-        picture = np.zeros((28, 28), "uint8")
-        picture[0, place] = 255
+        image = np.zeros((28, 28), "uint8")
+        image[0, place] = 255
         try:
-            yield f"a picture of a {name}", answer(model, picture, list(names), given)
+            yield f"a image of a {name}", answer(model, image, list(names), given)
         except ValueError:
             if axes[-1:] != [2]:
                 raise
             yield "the number of axes of what the model was given", 2
             return
     black = np.zeros((28, 28), "uint8")
-    yield "a picture of a shoe", answer(model, black, list(names), counted.copy())
+    yield "a image of a shoe", answer(model, black, list(names), counted.copy())
     yield "the matrix you were given, after the call", given
 
 
 single = Exercise(
     notebook=NOTEBOOK,
     number=5,
-    title="Name it, and doubt it",
+    title="Classify one image, and name the likely mistake",
     objective=(
-        "train a classifier, read its curves and its confusion matrix, and name a single "
-        "picture"
+        "train a classifier, read its learning curves and its confusion matrix, and classify a "
+        "single image"
     ),
     reference=name_it,
     observe=observe_name,
     hints=(
         "The model wants a batch. What does it answer for a batch of one, and where in there "
         "are your numbers?",
-        "A row of the matrix holds one true class. Where are all pictures that were called "
+        "A row of the matrix holds one true class. Where are all images that were called "
         "by one name?",
-        "Leave out the pictures that were called so rightly. Work on a copy: the matrix is "
+        "Leave out the images that were called so rightly. Work on a copy: the matrix is "
         "not yours.",
     ),
 )
 
 
 @single.right
-def with_predict(model, picture, class_names, matrix):
-    batch = np.expand_dims(picture, 0)
+def with_predict(model, image, class_names, matrix):
+    batch = np.expand_dims(image, 0)
     guess = model.predict(batch, verbose=0).argmax(axis=-1)[0]
     others = [k for k in range(len(class_names)) if k != guess]
     most = max(others, key=lambda k: matrix[k, guess])
@@ -690,13 +691,13 @@ def with_predict(model, picture, class_names, matrix):
 
 def naming(
     guess=lambda p: int(np.argmax(p[0])),
-    prepared=lambda picture: picture[None],
+    prepared=lambda image: image[None],
     line=lambda m, k: m[:, k],
 ):
-    """Return an answer that guesses, prepares the picture or reads the matrix otherwise."""
+    """Return an answer that guesses, prepares the image or reads the matrix otherwise."""
 
-    def answer(model, picture, class_names, matrix):
-        probabilities = np.asarray(model(prepared(picture)))
+    def answer(model, image, class_names, matrix):
+        probabilities = np.asarray(model(prepared(image)))
         found = guess(probabilities)
         others = line(matrix, found).copy()
         others[found] = 0
@@ -706,7 +707,7 @@ def naming(
 
 
 single.wrong(
-    "You took the largest number down the batch. There is one picture in it, so that is "
+    "You took the largest number down the batch. There is one image in it, so that is "
     "always place 0: which axis holds the classes?",
     "argmax along the batch",
 )(naming(lambda probabilities: int(np.argmax(probabilities, axis=0)[0])))
@@ -716,45 +717,43 @@ single.wrong(
     "row read for column",
 )(naming(line=lambda matrix, k: matrix[k]))
 single.wrong(
-    "You rescaled the picture, and the model does that itself: it takes 0..255. Scaled "
+    "You rescaled the image, and the model does that itself: it takes 0..255. Scaled "
     "twice, everything is black.",
     "rescaled twice",
-)(naming(prepared=lambda picture: picture[None] / 255))
+)(naming(prepared=lambda image: image[None] / 255))
 
 
 single.wrong(
-    "You handed the model a single picture, and it was promised a batch of them. What does "
+    "You handed the model a single image, and it was promised a batch of them. What does "
     "its shape lack?",
     "no axis for the batch",
-)(naming(prepared=lambda picture: picture))
+)(naming(prepared=lambda image: image))
 
 
 @single.wrong(
-    "Those are numbers of classes. The caller wants to read what is in the picture: where "
+    "Those are numbers of classes. The caller wants to read what is in the image: where "
     "are the names?"
 )
-def numbers_instead_of_names(model, picture, class_names, matrix):
-    return tuple(
-        class_names.index(name) for name in name_it(model, picture, class_names, matrix)
-    )
+def numbers_instead_of_names(model, image, class_names, matrix):
+    return tuple(class_names.index(name) for name in name_it(model, image, class_names, matrix))
 
 
 @single.wrong(
-    "Your two names are the same, because most pictures that are called so are so. Which "
+    "Your two names are the same, because most images that are called so are so. Which "
     "cell should not count?"
 )
-def diagonal_not_left_out(model, picture, class_names, matrix):
-    found = int(np.argmax(model(picture[None])[0]))
+def diagonal_not_left_out(model, image, class_names, matrix):
+    found = int(np.argmax(model(image[None])[0]))
     most = int(np.argmax(matrix[:, found]))
     return class_names[found], class_names[most]
 
 
 @single.wrong(
-    "Your second name is the runner-up in this picture. The question is what the matrix "
+    "Your second name is the runner-up in this image. The question is what the matrix "
     "knows of such guesses."
 )
-def second_most_probable(model, picture, class_names, matrix):
-    probabilities = np.asarray(model(picture[None]))[0]
+def second_most_probable(model, image, class_names, matrix):
+    probabilities = np.asarray(model(image[None]))[0]
     *_, second, best = np.argsort(probabilities)
     return class_names[best], class_names[second]
 
@@ -763,7 +762,7 @@ def second_most_probable(model, picture, class_names, matrix):
     "The names are right, but you wrote zeros into the matrix itself: whoever gave it to you "
     "still needs it."
 )
-def matrix_changed(model, picture, class_names, matrix):
-    names = name_it(model, picture, class_names, matrix)
+def matrix_changed(model, image, class_names, matrix):
+    names = name_it(model, image, class_names, matrix)
     np.fill_diagonal(matrix, 0)
     return names

@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 02 · Sequential vs Functional
 #
-# One small network, built three ways, taken apart, trained on pictures of clothes and judged by its mistakes.
+# Keras has two ways to write a network: Sequential and the Functional API. You write one small network in both ways,
+# train it on images of clothes, and examine its mistakes.
 #
 # You will be able to
-# - count a dense network's parameters by hand,
-# - build the same network with Sequential and with the Functional API, and say why they are one thing,
-# - build networks with branches and several inputs, which Sequential cannot,
-# - feed `fit` with arrays or datasets, and labels with the loss that fits them,
-# - train a classifier, read its curves and its confusion matrix, and name a single picture.
+# - count the parameters of a dense network by hand,
+# - build one network with Sequential and with the Functional API, and explain why both compute the same,
+# - build networks with branches and several inputs with the Functional API,
+# - feed `fit` with arrays or datasets, and choose the loss that fits the labels,
+# - train a classifier, read its learning curves and its confusion matrix, and classify a single image.
 #
 # **Needs** notebook 01 (tensors, shapes, types), or the same knowledge.
-# **Time** 55 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 75 minutes to read, 45 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -32,16 +33,15 @@ except ImportError as error:
 course = start(seed=0)
 
 # %%
+import math
 import warnings
-from textwrap import shorten
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from sklearn.metrics import confusion_matrix
 
-from helpers import data, models, plots
+from helpers import data, models, plots, training
 from helpers.exercises import ex02_sequential_vs_functional as exercises
 
 fashion = data.fashion()
@@ -50,32 +50,51 @@ x_val, y_val = fashion.arrays("val")
 x_test, y_test = fashion.arrays("test")
 
 # %% [markdown]
+# The data comes in three parts. The network learns from the **training set**. While we build and train it, we judge it
+# by the **validation set**, `val` in the line above. The **test set** is used at the end. In the quick profile the images
+# are drawings that come with the course.
+#
 # ## 1 · The task
 #
-# Ten kinds of clothes, grey pictures of 28 by 28 pixels. Which two kinds would *you* mix up?
+# There are ten kinds of clothes, in grey images of 28 by 28 pixels. Each kind is a **class**. Which two classes will the
+# network confuse most often? Write down your guess. Section 6 has the answer.
 
 # %%
-first_of_each = [np.flatnonzero(y_train == kind)[0] for kind in range(10)]
-plots.image_grid(x_train[first_of_each], fashion.class_names, title="One of each kind")
+first_of_each = []
+for label in range(10):
+    positions = np.flatnonzero(y_train == label)
+    first_of_each.append(positions[0])
+plots.image_grid(
+    x_train[first_of_each],
+    fashion.class_names,
+    title="The first training image of each class",
+)
 
 # %%
-print("pictures", x_train.shape, x_train.dtype, "values", x_train.min(), "to", x_train.max())
-print("labels  ", y_train.shape, y_train.dtype, "values", y_train.min(), "to", y_train.max())
+print("images", x_train.shape, x_train.dtype, "values", x_train.min(), "to", x_train.max())
+print("labels", y_train.shape, y_train.dtype, "values", y_train.min(), "to", y_train.max())
 assert x_train.shape[1:] == (28, 28)
 assert x_train.dtype == np.uint8
 assert set(y_train) == set(range(10))
 
 # %% [markdown]
-# A label is the number of a class, its place in the list of names.
+# The **label** of an image is the number of its class: the position of the class in `fashion.class_names`.
 #
 # ## 2 · One network, three ways
 #
-# A **dense layer** multiplies its inputs by a table of weights, adds a bias to each output, and applies an
-# **activation**. Ours are ReLU, which sets negative numbers to 0, and **softmax**, which turns ten scores into ten
-# probabilities.
+# A **layer** is one step of a network's computation: it turns tensors into tensors. A layer may hold **parameters**,
+# numbers that training changes. A **network** is built from layers.
 #
-# The network: 784 pixels, then 100 units, 30 units, and 10 probabilities. How many numbers does it learn? Work it out
-# before you look: each layer has inputs times units weights, and one bias for each unit.
+# A **dense layer** has several outputs, called **units**. Each unit multiplies every input by a weight, adds up the
+# products, and adds one more number, the **bias**. The parameters are the weights and the biases.
+#
+# An **activation** is a function that is applied to the outputs of a layer. We use two. **ReLU** replaces negative
+# numbers by 0. **Softmax** turns ten numbers, the **scores** of the classes, into ten probabilities: numbers from 0 to 1
+# with the sum 1.
+#
+# Our network takes 784 pixels. It has dense layers of 100 units, 30 units and 10 units. How many parameters does it
+# have? Work it out before you look. The number of weights of a dense layer is the number of inputs times the number of
+# units. The number of biases is the number of units.
 
 # %%
 by_hand = {
@@ -83,20 +102,20 @@ by_hand = {
     "hidden_2": 100 * 30 + 30,
     "probabilities": 30 * 10 + 10,
 }
-print(by_hand, "together", sum(by_hand.values()))
-assert list(by_hand.values()) == [78_500, 3_030, 310]
-assert sum(by_hand.values()) == 81_840
+for name, parameters in by_hand.items():
+    print(f"{name:14} {parameters:6,}")
+print(f"{'together':14} {sum(by_hand.values()):6,}")
 
 # %% [markdown]
 # ### First way: a list
 
 # %%
-keras.utils.set_random_seed(0)  # the same first weights every time
+keras.utils.set_random_seed(0)  # the random first weights become repeatable
 as_list = keras.Sequential(
     [
-        keras.Input((28, 28), name="picture"),
+        keras.Input((28, 28), name="image"),
         layers.Rescaling(1 / 255, name="rescaling"),  # 0..255 to 0..1
-        layers.Flatten(name="flatten"),
+        layers.Flatten(name="flatten"),  # 28 rows of 28 pixels to one row of 784
         layers.Dense(100, activation="relu", name="hidden_1"),
         layers.Dense(30, activation="relu", name="hidden_2"),
         layers.Dense(10, activation="softmax", name="probabilities"),
@@ -105,10 +124,11 @@ as_list = keras.Sequential(
 as_list.summary()
 
 # %% [markdown]
-# `None` in the output shapes is the batch: it may have any size. Compare the last column with your own numbers.
-# Rescaling and flattening learn nothing.
+# A **batch** is a group of images that the network computes together. The first axis of each output shape is the batch.
+# It says `None`, because a batch may have any size. Compare the last column with your own numbers. `Rescaling` and
+# `Flatten` have no parameters. "Non-trainable" are parameters that training does not change; here there are none.
 #
-# ### Second way: `add`, one by one
+# ### Second way: `add`, layer by layer
 
 # %%
 keras.utils.set_random_seed(0)
@@ -123,67 +143,61 @@ with_add.add(layers.Dense(10, activation="softmax"))
 # %% [markdown]
 # ### Third way: the Functional API
 #
-# Here you write what flows where. Each line makes a layer and at once calls it on what came before. The first pair of
-# brackets holds the settings, the second the input.
+# With the **Functional API** you write which tensor goes into which layer. Each line below makes a layer and then calls
+# it. The first pair of brackets holds the settings of the layer, the second pair its input.
 
 # %%
 keras.utils.set_random_seed(0)
-picture = keras.Input((28, 28), name="picture")
-x = layers.Rescaling(1 / 255, name="rescaling")(picture)
+image = keras.Input((28, 28), name="image")
+x = layers.Rescaling(1 / 255, name="rescaling")(image)
 x = layers.Flatten(name="flatten")(x)
 x = layers.Dense(100, activation="relu", name="hidden_1")(x)
 x = layers.Dense(30, activation="relu", name="hidden_2")(x)
-chances = layers.Dense(10, activation="softmax", name="probabilities")(x)
-functional = keras.Model(inputs=picture, outputs=chances, name="functional")
+probabilities = layers.Dense(10, activation="softmax", name="probabilities")(x)
+functional = keras.Model(inputs=image, outputs=probabilities, name="functional")
 
-plots.model_graph(functional, "784 - 100 - 30 - 10")
+plots.model_graph(functional, "Each layer receives the output of the layer before it")
 
 # %% [markdown]
-# Three models from the same seed. Do they agree? On a CPU not roughly: to the last bit.
+# The layers and the arrows between them are the **graph** of the model.
+#
+# All three models were built after the same seed. Do they agree? We subtract their weights and their outputs.
 
 
 # %%
-def equal(first, second):
-    """Whether two arrays agree: in every bit where the device promises that, else nearly."""
-    return (
-        np.array_equal(first, second)
-        if course.deterministic
-        else np.allclose(first, second, atol=1e-2)
-    )
+def largest_difference(first, second):
+    """Return the largest difference between two lists of arrays."""
+    differences = []
+    for a, b in zip(first, second, strict=True):
+        differences.append(np.abs(np.subtract(a, b)).max())
+    return max(differences)
 
 
-def same(first, second):
-    """Whether two models hold the same weights."""
-    return all(equal(a, b) for a, b in zip(first.get_weights(), second.get_weights()))
-
-
-for model in (as_list, with_add, functional):
-    assert model.count_params() == 81_840
-    assert [layer.count_params() for layer in model.layers][-3:] == list(by_hand.values())
-    assert same(model, functional)
-    assert equal(model(x_test[:100]), functional(x_test[:100]))
-print("three models, the same 81,840 weights, the same outputs")
-
-# %% [markdown]
-# The course's `models.dense_classifier` is this network with its input checked. You will meet it again in notebook 05.
+# On a GPU, two runs may differ in the last digits.
+TOLERANCE = 0.01
+if course.deterministic:
+    TOLERANCE = 0
 
 # %%
-twin = models.dense_classifier(logits=False)
-twin.set_weights(functional.get_weights())
-assert np.allclose(
-    twin(x_test[:100]),
-    functional(x_test[:100]),
-    atol=1e-6 if twin.compute_dtype == "float32" else 1e-2,
-)
+for model in (as_list, with_add):
+    weights = largest_difference(model.get_weights(), functional.get_weights())
+    outputs = largest_difference([model(x_test)], [functional(x_test)])
+    print(f"{model.count_params():,} parameters", end="; ")
+    print(f"largest difference: weights {weights:.3f}, outputs {outputs:.3f}")
+    assert model.count_params() == functional.count_params() == 81_840
+    assert weights <= TOLERANCE
+    assert outputs <= TOLERANCE
 
 # %% [markdown]
+# No difference: the same seed and the same layers in the same order give the same network.
+#
 # ### Exercise 1 · Count the parameters
 #
 # Write `count_parameters(sizes)`. `sizes` lists the number of inputs and then the units of each dense layer, such as
 # `[784, 100, 30, 10]`. Return how many weights and biases there are in all.
 #
-# The cell below yours says what it makes of your answer. Stuck? `exercises.count.hint()` gives a hint, and a plainer
-# one each time you ask. `exercises.count.solution()` shows a right answer.
+# Then run the next cell to check your answer. `exercises.count.hint()` gives a hint, and a plainer one each time you
+# call it. `exercises.count.solution()` shows a right answer.
 
 
 # %%
@@ -198,102 +212,135 @@ exercises.count.check(count_parameters)
 # %% [markdown]
 # ## 3 · Sequential is a loop
 #
-# Sequential looks like something of its own. It is a loop over the Functional API: take the input, call the first layer
-# on it, call the next layer on the result, and so on. Here is the loop.
+# When a Sequential model is built, it calls its layers in a loop: the first layer on the input, the next layer on the
+# result, and so on. Then it makes a Functional model of the input and the last result. You can read this in
+# [Keras' source](https://github.com/keras-team/keras/blob/v3.15.0/keras/src/models/sequential.py), in the method
+# `build`. Here is the same loop, written by us.
 
 
 # %%
 def chain(parts):
     """Build a model from an input and a list of layers, as Sequential does."""
-    start, *steps = parts
-    flowing = start
-    for step in steps:
-        flowing = step(flowing)
-    return keras.Model(start, flowing)
+    inputs = parts[0]
+    outputs = inputs
+    for layer in parts[1:]:
+        outputs = layer(outputs)
+    return keras.Model(inputs, outputs)
 
 
-def parts():
+def make_parts():
+    """Return an input and new layers, with the first weights of seed 0."""
     keras.utils.set_random_seed(0)
-    dense = [layers.Dense(100, "relu"), layers.Dense(30, "relu"), layers.Dense(10, "softmax")]
-    return [keras.Input((28, 28)), layers.Rescaling(1 / 255), layers.Flatten(), *dense]
+    return [
+        keras.Input((28, 28)),
+        layers.Rescaling(1 / 255),
+        layers.Flatten(),
+        layers.Dense(100, activation="relu"),
+        layers.Dense(30, activation="relu"),
+        layers.Dense(10, activation="softmax"),
+    ]
 
 
-ours, theirs = chain(parts()), keras.Sequential(parts())
-print(
-    "same weights:", same(ours, theirs), "| same outputs:", equal(ours(x_test), theirs(x_test))
-)
-assert same(ours, theirs)
-assert equal(ours(x_test), theirs(x_test))
+# %%
+ours = chain(make_parts())
+theirs = keras.Sequential(make_parts())
+weights = largest_difference(ours.get_weights(), theirs.get_weights())
+outputs = largest_difference([ours(x_test)], [theirs(x_test)])
+print(f"largest difference: weights {weights:.3f}, outputs {outputs:.3f}")
+assert weights <= TOLERANCE
+assert outputs <= TOLERANCE
 
 # %% [markdown]
-# Equal at the start is good. Equal after training is better: then the gradients agree, too.
+# Are they still equal after training? Only if their gradients agree, too. The words `compile` and `fit` are explained
+# in section 5.
 
 # %%
 for model in (ours, theirs):
-    keras.utils.set_random_seed(1)  # the same shuffling
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    keras.utils.set_random_seed(1)  # the same order of the images
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
     model.fit(x_train[:2000], y_train[:2000], batch_size=100, epochs=1, verbose=0)
-assert same(ours, theirs)
-assert equal(ours(x_test), theirs(x_test))
-print("after", int(ours.optimizer.iterations.numpy()), "steps of training: still equal")
+weights = largest_difference(ours.get_weights(), theirs.get_weights())
+moved = largest_difference(ours.get_weights(), functional.get_weights())
+print(f"training changed a weight by up to {moved:.2f}; largest difference {weights:.3f}")
+assert moved > 0.01
+assert weights <= TOLERANCE
 
 # %% [markdown]
-# ### The notes said: Sequential does not know its input
+# ### A common mistake: asking for the parameters before the input is known
 #
-# The notes this course grew from (*the notes* from here on) give the first layer an `input_shape`, because Sequential
-# cannot know what it will be fed. What is a Sequential model without any input, then? (The little function reports an
-# error in one line instead of stopping the notebook.)
-
+# The model below has no `Input`. Then we ask how many parameters it has.
 
 # %%
-def complaint(function):
-    """Return the name and the first words of the error a call raises."""
-    try:
-        function()
-    except Exception as error:
-        return f"{type(error).__name__}: {shorten(str(error), 100)}"
-    return "no complaint"
-
-
 unbuilt = keras.Sequential([layers.Flatten(), layers.Dense(10)])
-print("before: built", unbuilt.built, "| weights", len(unbuilt.weights))
-print(complaint(unbuilt.count_params))
-unbuilt(x_test[:1])
-print("after one picture: built", unbuilt.built, "| parameters", unbuilt.count_params())
-assert unbuilt.built
-assert unbuilt.count_params() == 7850
+try:
+    unbuilt.count_params()
+except ValueError as error:
+    print("ValueError:", error)
 
 # %% [markdown]
-# It waits. A dense layer cannot make its table of weights before it knows how many inputs there are; the first batch
-# tells it. So the notes are right about the beginning and silent about the end. Three ways to end the waiting: an
-# `Input` at the front (best: `summary` works at once), `model.build((None, 28, 28))`, or the first batch.
+# A dense layer cannot create its weights before it knows the number of its inputs. The first batch tells the model the
+# shape, and then the model builds its layers.
+
+# %%
+print("before the first batch:", len(unbuilt.weights), "tensors of weights")
+unbuilt(x_test[:1])
+print("after the first batch: ", len(unbuilt.weights), "tensors of weights")
+print(f"{unbuilt.count_params():,} parameters")
+assert unbuilt.count_params() == 784 * 10 + 10
+
+# %% [markdown]
+# Write an `Input` at the front instead. Then the model is built at once, as the models of section 2 were.
 #
-# What they wrote still runs. Here is what Keras has to say about it.
+# Older code gives the shape to the first layer. That code still runs, with a warning.
 
 # %%
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    old_way = keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])
-print(str(caught[0].message).split(".")[0])
-assert old_way.built
-assert len(caught) == 1
+    old_way = keras.Sequential(
+        [
+            layers.Flatten(input_shape=(28, 28)),
+            layers.Dense(10),
+        ]
+    )
+print(caught[0].message)
+assert old_way.count_params() == unbuilt.count_params()
 
 # %% [markdown]
-# ### The notes said: `Conv2D(filter=32, kernel_size=3)`
+# ### A common mistake: `filter` instead of `filters`
 #
-# A slip of one letter. Some libraries swallow an unknown setting and go on with the default. Keras?
+# A `Conv2D` layer is a layer for images; notebook 06 explains it. What does Keras do with an argument that is spelled
+# wrong?
 
 # %%
-print(complaint(lambda: layers.Conv2D(filter=32, kernel_size=3)))
-print(complaint(lambda: layers.Conv2D(filters=32, kernel_size=3)))
-assert complaint(lambda: layers.Conv2D(filter=32, kernel_size=3)).startswith("TypeError")
+grey_image = keras.Input((28, 28, 1))
+try:
+    x = layers.Conv2D(filter=32, kernel_size=3)(grey_image)
+except TypeError as error:
+    print("TypeError:", error)
+
+# %% [markdown]
+# The message does not name the wrong word. It says that `filters`, which has no default, is missing. Write `filters`:
+
+# %%
+x = layers.Conv2D(filters=32, kernel_size=3)(grey_image)
+print("output shape", x.shape)
+assert x.shape == (None, 26, 26, 32)
+
+# %% [markdown]
+# And what if nothing is missing, and one argument is unknown? Keras refuses that, too.
+
+# %%
+try:
+    layers.Conv2D(filters=32, kernel_size=3, filter=32)
+except ValueError as error:
+    print("ValueError:", error)
 
 # %% [markdown]
 # ### Exercise 2 · One list of layers, two models
 #
 # Write `both_ways(sizes)`. For `[784, 100, 30, 10]` it returns two models, a Sequential and a Functional one, made of
 # the *same* layers. They take vectors of 784 numbers, have ReLU layers of 100 and 30 units, and end in 10 probabilities
-# (softmax). Give one of them other weights: what does the other do?
+# (softmax). If you change the weights of one model, what happens to the other?
 
 
 # %%
@@ -306,81 +353,95 @@ def both_ways(sizes):
 exercises.both.check(both_ways)
 
 # %% [markdown]
-# ## 4 · What Sequential cannot do
+# ## 4 · When one chain is not enough
 #
-# In a list, every layer has one predecessor. Suppose we want to look at the upper half of a garment and at the lower
-# half separately, and then decide. Two inputs, two branches, one end. Try to think of a list for it.
+# A Sequential model is one chain: each layer after the first receives the output of the layer before it. Suppose that
+# the upper half and the lower half of an image shall each have a dense layer of their own. That makes two inputs and
+# two **branches**, which are joined at the end. The Functional API can write this down.
+
+
+# %%
+def branch(half):
+    """Return the output of a new dense layer for one half of the images."""
+    x = layers.Rescaling(1 / 255, name=f"{half.name}_rescaling")(half)
+    x = layers.Flatten(name=f"{half.name}_flatten")(x)
+    return layers.Dense(50, activation="relu", name=f"{half.name}_hidden")(x)
+
 
 # %%
 keras.utils.set_random_seed(0)
-halves = {name: keras.Input((14, 28), name=name) for name in ("top", "bottom")}
-branches = []
-for name, half in halves.items():
-    flat = layers.Flatten(name=f"{name}_flat")(
-        layers.Rescaling(1 / 255, name=f"{name}_scale")(half)
-    )
-    branches.append(layers.Dense(50, activation="relu", name=f"{name}_hidden")(flat))
-joined = layers.Concatenate(name="joined")(branches)
-two_eyes = keras.Model(
-    halves,
-    layers.Dense(10, activation="softmax", name="probabilities")(joined),
-    name="two_eyes",
+top = keras.Input((14, 28), name="top")
+bottom = keras.Input((14, 28), name="bottom")
+joined = layers.Concatenate(name="joined")([branch(top), branch(bottom)])
+probabilities = layers.Dense(10, activation="softmax", name="probabilities")(joined)
+two_branches = keras.Model(
+    inputs={"top": top, "bottom": bottom},
+    outputs=probabilities,
+    name="two_branches",
 )
-plots.model_graph(two_eyes, "Two inputs, two branches")
+plots.model_graph(two_branches, "Two inputs go through two branches and are joined")
 
 # %% [markdown]
-# Count again: two branches of 14 times 28 pixels and 50 units, then 100 inputs to 10 units. The inputs go in by name.
+# Count again. Each branch has 14 times 28 inputs and 50 units. The last layer has 100 inputs and 10 units.
 
 # %%
-assert two_eyes.count_params() == 2 * (14 * 28 * 50 + 50) + (100 * 10 + 10) == 40_310
-split = {"top": x_train[:, :14], "bottom": x_train[:, 14:]}
-two_eyes.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-two_eyes.fit(split, y_train, batch_size=64, epochs=2, verbose=0)
-_, accuracy = two_eyes.evaluate(
-    {"top": x_test[:, :14], "bottom": x_test[:, 14:]}, y_test, verbose=0
-)
-print("better than guessing, by far:", accuracy > 0.5)
-assert accuracy > 0.5
-
-# %%
-print(
-    complaint(
-        lambda: keras.Sequential(
-            [keras.Input((14, 28)), keras.Input((14, 14)), layers.Concatenate()]
-        )
-    )
-)
-print(
-    complaint(
-        lambda: keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Concatenate()])
-    )
-)
+one_branch = 14 * 28 * 50 + 50
+last_layer = 100 * 10 + 10
+print(f"by hand {2 * one_branch + last_layer:,}, Keras {two_branches.count_params():,}")
+assert two_branches.count_params() == 2 * one_branch + last_layer
 
 # %% [markdown]
-# One more thing only a graph can say: the *same* layer in two places. The layer is made once and called twice, so there
-# is one table of weights, and both inputs train it.
+# Several inputs are given by name, in a dictionary. With ten equally frequent classes, guessing would be right for one
+# image in ten.
 
 # %%
-eye = layers.Dense(50, activation="relu")
-left, right = keras.Input((392,)), keras.Input((392,))
-shared = keras.Model(
-    [left, right], layers.Dense(10)(layers.Concatenate()([eye(left), eye(right)]))
+halves_train = {"top": x_train[:, :14], "bottom": x_train[:, 14:]}
+halves_test = {"top": x_test[:, :14], "bottom": x_test[:, 14:]}
+two_branches.compile(
+    optimizer="adam",
+    loss="sparse_categorical_crossentropy",
+    metrics=["accuracy"],
 )
-print(
-    "shared eye:",
-    shared.count_params(),
-    "parameters | an eye for each half:",
-    two_eyes.count_params(),
-)
-assert two_eyes.count_params() - shared.count_params() == 392 * 50 + 50
+two_branches.fit(halves_train, y_train, batch_size=64, epochs=2, verbose=0)
+results = two_branches.evaluate(halves_test, y_test, verbose=0, return_dict=True)
+print(f"accuracy {results['accuracy']:.2f} on {len(y_test):,} test images")
+assert results["accuracy"] > 0.5
+
+# %% [markdown]
+# Two attempts to write such a model as a list fail. In the first list there is a second `Input`. In the second list,
+# `Concatenate` receives one tensor from the layer before it, and it needs a list of tensors.
+
+# %%
+two_inputs = [keras.Input((14, 28)), keras.Input((14, 28)), layers.Concatenate()]
+one_tensor = [keras.Input((3,)), layers.Dense(2), layers.Concatenate()]
+for parts in (two_inputs, one_tensor):
+    try:
+        keras.Sequential(parts)
+    except ValueError as error:
+        print("ValueError:", error)
+
+# %% [markdown]
+# With the Functional API, one layer can also be used in two places. Below, one dense layer is made once and called
+# twice. Both halves are multiplied by the same weights, so the model has fewer parameters.
+
+# %%
+shared_layer = layers.Dense(50, activation="relu")
+left = keras.Input((14 * 28,))
+right = keras.Input((14 * 28,))
+joined = layers.Concatenate()([shared_layer(left), shared_layer(right)])
+shared = keras.Model(inputs=[left, right], outputs=layers.Dense(10)(joined))
+
+print(f"one layer for each half {two_branches.count_params():,} parameters")
+print(f"one layer for both      {shared.count_params():,} parameters")
+assert two_branches.count_params() - shared.count_params() == one_branch
 
 # %% [markdown]
 # ### Exercise 3 · Wide and deep
 #
-# A shop knows more about a garment than its picture. Write `wide_and_deep()`, a model with two inputs. `picture` has 28
-# by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and 30 units with
-# ReLU. `facts` has 5 numbers, such as price and weight, that are ready for use. The last layer, 10 units with softmax,
-# sees the 30 units and, side by side with them, the 5 facts. How many parameters will the model have?
+# A shop knows more about a garment than its image. Write `wide_and_deep()`, a model with two inputs. `image` has 28 by
+# 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and 30 units with ReLU.
+# `facts` has 5 numbers, such as price and weight, which need no rescaling. The 30 units and the 5 facts are joined.
+# The last layer, 10 units with softmax, receives all 35 numbers. How many parameters will the model have?
 
 
 # %%
@@ -393,344 +454,646 @@ def wide_and_deep():
 exercises.branches.check(wide_and_deep)
 
 # %% [markdown]
-# ## 5 · `compile` and `fit`, slowly
+# ## 5 · `compile` and `fit`, step by step
 #
-# `compile` trains nothing. It notes down three things: the **loss**, the number to make small; the **optimizer**, which
-# changes the weights; the **metrics**, for people to read. `fit` then goes through the pictures in batches; one pass is
-# an **epoch**, one batch a **step**. With 64 in a batch, how many steps are in an epoch here?
+# `compile` makes three choices and trains nothing:
+# - the **loss**: the number that training makes small;
+# - the **optimizer**: the rule that changes the weights after each batch;
+# - the **metrics**: numbers that are reported for us. They do not change the weights.
+#
+# `fit` trains. It takes one batch after the other. A **step** is one batch and one change of the weights. An **epoch**
+# is one pass through all training images. With 64 images in a batch, how many steps has an epoch here?
 
 
 # %%
 def fresh(loss="sparse_categorical_crossentropy"):
-    """Return the network with the first weights of seed 0, compiled."""
+    """Return the network of section 2, compiled, with the first weights of seed 0."""
     keras.utils.set_random_seed(0)
-    model = models.dense_classifier(logits=False)
-    model.compile("adam", loss, metrics=["accuracy"])
+    model = keras.models.clone_model(functional)
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
     return model
 
 
+# %%
 model = fresh()
+print("steps after compile:", int(model.optimizer.iterations))
 model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
-steps = int(model.optimizer.iterations.numpy())
-print(
-    f"{len(x_train):,} pictures / 64 = {len(x_train) / 64:.2f}, so {steps} steps: the last "
-    "batch is smaller"
-)
-assert steps == -(-len(x_train) // 64), "rounded up"
+steps = int(model.optimizer.iterations)
+print(f"steps after one epoch: {steps}, as {len(x_train):,} / 64 = {len(x_train) / 64:.2f}")
+assert steps == math.ceil(len(x_train) / 64)
 
 # %% [markdown]
+# `math.ceil` rounds up: the last batch is smaller than 64, and it is a step, too.
+#
+# A name such as `"adam"` stands for an object with its default settings. Give the object itself when you want another
+# setting. The **learning rate**, for example, says how large the changes of the weights are.
+
+# %%
+by_name = fresh()
+by_object = fresh()
+by_object.compile(
+    optimizer=keras.optimizers.Adam(learning_rate=0.001),
+    loss=keras.losses.SparseCategoricalCrossentropy(),
+    metrics=[keras.metrics.SparseCategoricalAccuracy()],
+)
+for model in (by_name, by_object):
+    keras.utils.set_random_seed(1)
+    model.fit(x_train[:2000], y_train[:2000], batch_size=100, verbose=0)
+weights = largest_difference(by_name.get_weights(), by_object.get_weights())
+print(f"by name, by object: largest difference of the weights {weights:.3f}")
+assert weights <= TOLERANCE
+
+# %% [markdown]
+# The section *For reference* lists the names of the optimizers and the other arguments of `compile`.
+#
+# ### Labels: class numbers or one-hot
+#
+# A label can be a class number. Losses for class numbers are called **sparse**. A label can also be **one-hot**: a row
+# with a 1 at the position of the class and 0 everywhere else. `tf.one_hot` turns the first into the second.
+
+# %%
+one_hot = tf.one_hot(y_train[:500], depth=10)
+print("class number", y_train[0])
+print("one-hot     ", one_hot[0].numpy())
+print(one_hot.shape, one_hot.dtype)
+assert np.array_equal(tf.argmax(one_hot, axis=1), y_train[:500])
+
+# %% [markdown]
+# Class numbers go with `sparse_categorical_crossentropy`, one-hot labels with `categorical_crossentropy`. Both compute
+# the same loss.
+
+# %%
+sparse = fresh("sparse_categorical_crossentropy")
+categorical = fresh("categorical_crossentropy")
+sparse_loss, _ = sparse.evaluate(x_train[:500], y_train[:500], verbose=0)
+categorical_loss, _ = categorical.evaluate(x_train[:500], one_hot, verbose=0)
+print(f"sparse: loss {sparse_loss:.4f}; categorical: loss {categorical_loss:.4f}")
+assert np.isclose(sparse_loss, categorical_loss, atol=1e-3)
+
+# %% [markdown]
+# What happens when a label meets the wrong loss?
+
+# %%
+try:
+    fresh("sparse_categorical_crossentropy").fit(x_train[:500], one_hot, verbose=0)
+except ValueError as error:
+    print("one-hot labels, sparse loss:", error)
+try:
+    fresh("categorical_crossentropy").fit(x_train[:500], y_train[:500], verbose=0)
+except ValueError as error:
+    print("class numbers, categorical loss:", error)
+
+# %% [markdown]
+# Both are refused. The `target` in these messages is the label; its **rank**, or `ndim`, is its number of axes. A rank
+# that does not fit here means: the labels and the loss are of different kinds.
+#
+# ### Logits
+#
+# The scores that go into softmax are called **logits**. A model may end in logits, without softmax. Then the loss must
+# be told with `from_logits=True`, and the loss applies softmax itself. `models.dense_classifier` builds our network
+# with logits, or, with `logits=False`, with probabilities.
+
+# %%
+with_logits = models.dense_classifier(logits=True)
+with_logits.set_weights(functional.get_weights())
+logits = with_logits(x_val).numpy()
+exponentials = np.exp(logits[0])
+softmax_by_hand = exponentials / exponentials.sum()
+print("logits     ", logits[0].round(2))
+print("softmax    ", softmax_by_hand.round(2))
+print("functional ", functional(x_val).numpy()[0].round(2))
+assert np.allclose(softmax_by_hand, functional(x_val)[0], atol=1e-2)
+
+# %%
+from_probabilities = keras.losses.SparseCategoricalCrossentropy()
+from_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+right = float(from_probabilities(y_val, functional(x_val)))
+also_right = float(from_logits(y_val, logits))
+wrong = float(from_probabilities(y_val, logits))
+print(f"probabilities, from_logits=False: loss {right:.2f}")
+print(f"logits, from_logits=True:         loss {also_right:.2f}")
+print(f"logits, from_logits=False:        loss {wrong:.2f}")
+assert np.isclose(right, also_right, atol=1e-2)
+assert not np.isclose(right, wrong, atol=0.1)
+
+# %% [markdown]
+# The last line is wrong, and Keras raised no error. Notebook 06 shows what this mistake does to training.
+#
+# ### Several outputs, several losses
+#
+# A model can answer two questions about one image. Each answer has its own last layer, called a **head**. Our second
+# question is about brightness: the mean of the pixels, divided by 255.
+
+# %%
+keras.utils.set_random_seed(0)
+image = keras.Input((28, 28), name="image")
+x = layers.Rescaling(1 / 255, name="rescaling")(image)
+x = layers.Flatten(name="flatten")(x)
+x = layers.Dense(64, activation="relu", name="hidden")(x)
+heads = {
+    "kind": layers.Dense(10, activation="softmax", name="kind")(x),
+    "brightness": layers.Dense(1, name="brightness")(x),
+}
+two_heads = keras.Model(inputs=image, outputs=heads, name="two_heads")
+plots.model_graph(two_heads, "Two heads receive the output of one hidden layer")
+
+# %% [markdown]
+# Each head needs a loss of its own. A class number needs the cross-entropy; a brightness needs the mean squared error
+# (`"mse"`). Training makes one number small, so the losses are added. **Loss weights** say how much each of them
+# counts.
+
+# %%
+losses = {"kind": "sparse_categorical_crossentropy", "brightness": "mse"}
+loss_weights = {"kind": 1.0, "brightness": 10.0}
+targets_val = {"kind": y_val, "brightness": x_val.mean(axis=(1, 2)) / 255}
+two_heads.compile(optimizer="adam", loss=losses, loss_weights=loss_weights)
+report = two_heads.evaluate(x_val, targets_val, batch_size=100, verbose=0, return_dict=True)
+weighted_sum = 1.0 * report["kind_loss"] + 10.0 * report["brightness_loss"]
+for name, value in report.items():
+    print(f"{name:16} {value:.3f}")
+print(f"1 x kind_loss + 10 x brightness_loss = {weighted_sum:.3f}")
+assert np.isclose(report["loss"], weighted_sum, rtol=1e-3)
+
+# %% [markdown]
+# What does training do to a head whose loss has the weight 0?
+
+# %%
+targets_train = {"kind": y_train, "brightness": x_train.mean(axis=(1, 2)) / 255}
+head = two_heads.get_layer("brightness")
+changes = {}
+for weight in (0.0, 10.0):
+    loss_weights = {"kind": 1.0, "brightness": weight}
+    two_heads.compile(optimizer="adam", loss=losses, loss_weights=loss_weights)
+    before = head.get_weights()
+    two_heads.fit(x_train, targets_train, batch_size=64, verbose=0)
+    changes[weight] = largest_difference(before, head.get_weights())
+    print(
+        f"loss weight {weight}: the weights of the head changed by up to {changes[weight]:.2f}"
+    )
+assert changes[0.0] == 0
+assert changes[10.0] > 0
+
+# %% [markdown]
+# Nothing: with the loss weight 0 this head does not learn. The section *For reference* shows `weighted_metrics`, which
+# is about weights of single images.
+#
 # ### Arrays or a dataset?
 #
-# `fit` takes NumPy arrays, tensors, or a `tf.data.Dataset` that gives batches of (pictures, labels). With arrays, `fit`
-# cuts the batches and shuffles. With a dataset, both are yours to do. Without shuffling, the two must agree.
+# `fit` takes arrays, for example, or a `tf.data.Dataset` of batches. With arrays, `fit` shuffles the images and cuts
+# them into batches. With a dataset, you write both yourself. Without shuffling, both must give the same weights.
 
 # %%
-from_arrays, from_dataset = fresh(), fresh()
-from_arrays.fit(x_train, y_train, batch_size=64, shuffle=False, verbose=0)
 batches = tf.data.Dataset.from_tensor_slices((x_train, y_train)).batch(64)
+from_arrays = fresh()
+from_arrays.fit(x_train, y_train, batch_size=64, shuffle=False, verbose=0)
+from_dataset = fresh()
 from_dataset.fit(batches, shuffle=False, verbose=0)
-assert same(from_arrays, from_dataset)
-print("the same weights")
+weights = largest_difference(from_arrays.get_weights(), from_dataset.get_weights())
+print(f"from arrays, from a dataset: largest difference of the weights {weights:.3f}")
+assert weights <= TOLERANCE
 
 # %% [markdown]
-# ### The notes said: the Input layer turns arrays into tensors
+# ### What converts arrays, and what casts them
 #
-# Let us catch the conversion in the act. The model below has **no** input layer at all. And it writes down what `fit`
-# hands to its `train_step`, which runs *before* any layer is called. Predict the types for each kind of food.
+# Two things happen to an array on its way into the first layer. It becomes a tensor, and its type may change. Three
+# parts of Keras take part in this.
+#
+# **First, the data adapter.** This is the part of `fit` that cuts arrays into batches. `fit` hands each batch to the
+# method `train_step`, before any layer is called. The model below notes what its `train_step` receives.
+
+# %%
+received = []
+
+
+class NotingModel(keras.Sequential):
+    """A model that notes the inputs which `fit` hands to it."""
+
+    def train_step(self, batch):
+        received.append(batch[0])
+        return super().train_step(batch)
+
+
+def note_batches(*data, **settings):
+    """Train a noting model; return the inputs that arrived, batch by batch."""
+    received.clear()
+    model = NotingModel([layers.Flatten(), layers.Dense(10, activation="softmax")])
+    # run_eagerly=True: train_step runs as plain Python, once for each batch.
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
+    model.fit(*data, verbose=0, **settings)
+    return list(received)
 
 
 # %%
-def spied(food, labels=None, **settings):
-    """Fit a model without an input layer.
+few_images = x_train[:32]
+few_labels = y_train[:32]
+doubles = few_images / 255  # NumPy makes this float64
+dataset = tf.data.Dataset.from_tensors((doubles, few_labels))
 
-    Return what its train_step was given, batch by batch.
-    """
-    arrived = []
-
-    class Spy(keras.Sequential):
-        def train_step(self, batch):
-            arrived.append(batch[0])
-            return super().train_step(batch)
-
-    spy = Spy([layers.Flatten(), layers.Dense(10, activation="softmax")])
-    spy.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
-    spy.fit(food, labels, verbose=0, **settings)
-    return arrived
-
-
-# %%
-few, answers = x_train[:32], y_train[:32]
-doubles = few / 255  # NumPy makes this float64
-seen = {
-    "NumPy uint8": spied(few, answers)[0],
-    "NumPy float64": spied(doubles, answers)[0],
-    "dataset of float64": spied(
-        tf.data.Dataset.from_tensors((doubles, answers)), shuffle=False
-    )[0],
-}
-for food, arrived in seen.items():
-    print(f"{food:18} -> tensor: {tf.is_tensor(arrived)}, {arrived.dtype.name}")
+from_uint8 = note_batches(few_images, few_labels)[0]
+from_float64 = note_batches(doubles, few_labels)[0]
+from_a_dataset = note_batches(dataset, shuffle=False)[0]
+print("array of uint8     ->", type(from_uint8).__name__, from_uint8.dtype.name)
+print("array of float64   ->", type(from_float64).__name__, from_float64.dtype.name)
+print("dataset of float64 ->", type(from_a_dataset).__name__, from_a_dataset.dtype.name)
+assert tf.is_tensor(from_uint8)
+assert tf.is_tensor(from_float64)
+assert from_uint8.dtype == "uint8"
+assert from_float64.dtype == "float32"
+assert from_a_dataset.dtype == "float64"
 
 # %% [markdown]
-# A tensor every time, and no Input layer in sight. It is `fit` that converts, in the part of it that cuts arrays into
-# batches. On the way it turns float64 into Keras' own float type, float32. Integers stay as they are. A dataset is left
-# alone: what you put in is what arrives, and the first layer that computes casts it.
+# So the data adapter turns arrays into tensors. On the way it casts float64 to float32, the default float type of
+# Keras. It leaves uint8 as it is, and it leaves the tensors of a dataset as they are.
 #
-# An `Input` is a promise about shape and type that the layers are built upon. It handles no data.
+# **Second, the model.** It casts its inputs to the type of its `Input`. Without `dtype=`, that is float32. An
+# `Identity` layer returns what it receives, so the output shows what arrived at the first layer.
 
 # %%
-assert all(tf.is_tensor(arrived) for arrived in seen.values())
-assert [arrived.dtype.name for arrived in seen.values()] == ["uint8", "float32", "float64"]
-print(
-    "a plain list:",
-    complaint(lambda: fresh().fit(few.tolist(), answers, verbose=0)).split(":")[0],
-)
+plain_input = keras.Input((28, 28))
+uint8_input = keras.Input((28, 28), dtype="uint8")
+plain_model = keras.Model(plain_input, layers.Identity(dtype="float32")(plain_input))
+uint8_model = keras.Model(uint8_input, layers.Identity(dtype="float32")(uint8_input))
+print("Input()              uint8 ->", plain_model(few_images).dtype.name)
+print('Input(dtype="uint8") uint8 ->', uint8_model(few_images).dtype.name)
+assert plain_model(few_images).dtype == "float32"
+assert uint8_model(few_images).dtype == "uint8"
+
+# %% [markdown]
+# **Third, each layer.** By default a layer casts floats to its own float type, here float32. It leaves integers as they
+# are. `Flatten` is an example; called alone, it has no model around it.
+
+# %%
+flatten = layers.Flatten(dtype="float32")
+print("Flatten: float64 ->", flatten(doubles).dtype.name)
+print("Flatten: uint8   ->", flatten(few_images).dtype.name)
+assert flatten(doubles).dtype == "float32"
+assert flatten(few_images).dtype == "uint8"
 
 # %% [markdown]
 # ### Shuffled, but how often?
 #
-# `fit` shuffles arrays, a dataset shuffles itself. The spy can tell us the order, too. Eight numbers, one batch, three
-# epochs. We have set a seed, as every notebook here does. How many different orders do you expect from each?
+# With arrays, `fit` shuffles by default. The noting model shows the order. We give it the numbers 0 to 7, in one batch,
+# for three epochs. A seed is set, as in every notebook of this course. How many different orders do you expect?
+
 
 # %%
-eight, any_label = np.arange(8, dtype="float32")[:, np.newaxis], np.zeros(8, "int64")
+def order(batch):
+    """Return the numbers of a batch as a list of integers."""
+    return [int(number) for number in tf.reshape(batch, [-1])]
+
+
+numbers = np.arange(8, dtype="float32").reshape(8, 1)
+any_labels = np.zeros(8, dtype="int64")
 keras.utils.set_random_seed(0)
-shuffling = tf.data.Dataset.from_tensor_slices((eight, any_label)).shuffle(8, seed=0).batch(8)
-orders = {
-    "arrays, shuffle=True": spied(eight, any_label, epochs=3, shuffle=True),
-    "dataset with shuffle": spied(shuffling, epochs=3, shuffle=False),
-}
-for food, epochs in orders.items():
-    print(
-        f"{food}:",
-        *("".join(f"{number:.0f}" for number in epoch.numpy().ravel()) for epoch in epochs),
-    )
+array_orders = []
+for batch in note_batches(numbers, any_labels, epochs=3, shuffle=True):
+    array_orders.append(order(batch))
+    print("arrays:", array_orders[-1])
+assert array_orders[0] != sorted(array_orders[0])
+assert array_orders[0] == array_orders[1] == array_orders[2]
 
 # %% [markdown]
-# With a seed set, `fit` deals the arrays out in the *same* order in every epoch. It is shuffled once, so to speak. The
-# dataset draws a new order for each epoch, and the same ones when you run it again. So from here on the course trains
-# from datasets; `fashion.batches("train")` is one.
+# One: with a seed set, `fit` gives the arrays in the same order in every epoch. Now a dataset with its own `shuffle`.
 
 # %%
-assert all(
-    sorted(epoch.numpy().ravel()) == list(range(8))
-    for epochs in orders.values()
-    for epoch in epochs
-)
-assert len({tuple(epoch.numpy().ravel()) for epoch in orders["dataset with shuffle"]}) > 1
+shuffled = tf.data.Dataset.from_tensor_slices((numbers, any_labels))
+shuffled = shuffled.shuffle(buffer_size=8, seed=0).batch(8)
+dataset_orders = []
+for batch in note_batches(shuffled, epochs=3, shuffle=False):
+    dataset_orders.append(order(batch))
+    print("dataset:", dataset_orders[-1])
+assert sorted(dataset_orders[0]) == list(range(8))
+assert dataset_orders[0] != dataset_orders[1] != dataset_orders[2]
 
 # %% [markdown]
-# ### Validation: who is held back?
+# This dataset gives a new order in each epoch, so the batches are new, too. With the same seed it gives the same three
+# orders when you restart the notebook. The course therefore mostly trains from datasets.
 #
-# `validation_split=0.2` holds back the *last* fifth of the arrays, before any shuffling. Suppose that somebody hands
-# you the pictures sorted by class. What will the accuracy on the held-back fifth be?
+# ### Build a dataset
+#
+# Four methods make a dataset for training. `from_tensor_slices` makes one element of each image and its label.
+# `shuffle` changes the order. `batch` groups elements. `map` applies a function to each element, here to each batch.
+#
+# `shuffle` does not see all elements at once. It keeps a **buffer** of `buffer_size` elements. It draws one of them at
+# random, and the next element takes the free place. What does a small buffer do to the numbers 0 to 11?
 
 # %%
-order = np.argsort(y_train[:2000], kind="stable")
+for buffer_size in (1, 3, 12):
+    twelve = tf.data.Dataset.range(12)
+    twelve = twelve.shuffle(buffer_size=buffer_size, seed=0)
+    shuffled_numbers = [int(number) for number in twelve]
+    print(f"buffer of {buffer_size:2}:", shuffled_numbers)
+    for position, number in enumerate(shuffled_numbers):
+        assert number < position + buffer_size
+
+# %% [markdown]
+# A buffer of 1 changes nothing. With a buffer of 3, the first number can only be 0, 1 or 2. In general, a number
+# can come at most two places too early here. So choose a buffer as large as the dataset if the memory allows it.
+#
+# Here is the whole dataset, for a loss with one-hot labels.
+
+
+# %%
+def with_one_hot(images, labels):
+    return images, tf.one_hot(labels, depth=10)
+
+
+pairs = tf.data.Dataset.from_tensor_slices((x_train, y_train))
+pairs = pairs.shuffle(buffer_size=len(x_train), seed=0)
+training_batches = pairs.batch(64).map(with_one_hot)
+
+# %% [markdown]
+# `fashion.batches` of the course does the same. It also prepares the next batches while the network trains. Notebook 06
+# explains this. In the first epoch, both give the same images and labels in the same order.
+
+# %%
+theirs = fashion.batches("train", batch_size=64, one_hot=True, seed=0)
+compared = 0
+for our_batch, their_batch in zip(training_batches, theirs, strict=True):
+    images, labels = our_batch
+    assert np.array_equal(images, their_batch[0])
+    assert np.array_equal(labels, their_batch[1])
+    compared += 1
+print(compared, "batches compared")
+print("last batch: images", images.shape, images.dtype.name)
+print("last batch: labels", labels.shape, labels.dtype.name)
+
+# %% [markdown]
+# ### Validation: which images are held back?
+#
+# With `validation_split=0.2`, `fit` holds back the *last* fifth of the arrays
+# ([before shuffling](https://keras.io/api/models/model_training_apis/)). Suppose that the images are sorted by class.
+# What will the accuracy on the held-back fifth be?
+
+# %%
+by_class = np.argsort(y_train[:2000], kind="stable")
+images_by_class = x_train[by_class]
+labels_by_class = y_train[by_class]
 model = fresh()
-run = model.fit(
-    x_train[order], y_train[order], validation_split=0.2, epochs=3, batch_size=64, verbose=0
-)
-held_back = sorted(set(y_train[order][-400:].tolist()))
-print("accuracy on the training part above 0.6:", run.history["accuracy"][-1] > 0.6)
+history = model.fit(
+    images_by_class, labels_by_class, validation_split=0.2, epochs=3, batch_size=64, verbose=0
+).history
+print(f"training part:  accuracy {history['accuracy'][-1]:.2f} on 1,600 images")
+print(f"held-back part: accuracy {history['val_accuracy'][-1]:.2f} on 400 images")
 print(
-    "accuracy on the held-back part below 0.2:",
-    run.history["val_accuracy"][-1] < 0.2,
-    "| its classes:",
-    held_back,
+    "images of each class, training part: ", np.bincount(labels_by_class[:1600], minlength=10)
 )
-assert run.history["accuracy"][-1] > 0.6
-assert run.history["val_accuracy"][-1] < 0.2, "it was asked for classes it had hardly ever seen"
+print(
+    "images of each class, held-back part:", np.bincount(labels_by_class[1600:], minlength=10)
+)
+assert history["accuracy"][-1] > 0.6
+assert history["val_accuracy"][-1] < 0.2
 
 # %% [markdown]
-# Shuffle first, then split; or do as this course does, and take a part that was set aside once and for all.
+# The training part has few or no images of the two classes that are held back. Shuffle first, then split. Or take a
+# validation set that was set aside once, as this course does.
 #
-# ### Labels and losses come in pairs
+# ### Exercise 4 · A dataset for `fit`
 #
-# A label can be a class number (**sparse**), or a row of ten with a single 1 (**one-hot**). The first goes with
-# `sparse_categorical_crossentropy`, the second with `categorical_crossentropy`. It is the same loss.
-
-# %%
-one_hot = keras.utils.to_categorical(y_train[:500], 10)
-print("label", y_train[0], "as one-hot:", one_hot[0].astype(int).tolist())
-sparse_loss = fresh().evaluate(x_train[:500], y_train[:500], verbose=0)[0]
-one_hot_loss = fresh("categorical_crossentropy").evaluate(x_train[:500], one_hot, verbose=0)[0]
-assert np.isclose(sparse_loss, one_hot_loss, atol=1e-5)
-
-# %%
-wrong_pairs = {
-    "one-hot labels, sparse loss": lambda: fresh().fit(x_train[:500], one_hot, verbose=0),
-    "class numbers, one-hot loss": lambda: fresh("categorical_crossentropy").fit(
-        x_train[:500], y_train[:500], verbose=0
-    ),
-}
-for text, pair in wrong_pairs.items():
-    print(f"{text}: {complaint(pair).split(':')[0]}")
-    assert complaint(pair).startswith("ValueError")
-
-# %% [markdown]
-# Both are refused, and both messages speak of ranks that do not match. Now you know what they mean.
-#
-# ### Exercise 4 · Food for `fit`
-#
-# Write `food(pictures, labels, batch_size, seed)`. `labels` are class numbers. Return a `tf.data.Dataset` for `fit`
-# with the loss `categorical_crossentropy`: one-hot labels of ten float32 numbers, shuffled as a whole with `seed`, in a
-# new order for every epoch, cut into batches, no picture lost.
+# Write `make_dataset(images, labels, batch_size, seed)`. `labels` are class numbers. Return a `tf.data.Dataset` for
+# `fit` with the loss `categorical_crossentropy`. Its labels are one-hot, ten float32 numbers. It shuffles all images
+# with `seed`, in a new order for every epoch, cuts them into batches, and loses no image.
 
 
 # %%
-def food(pictures, labels, batch_size, seed):
+def make_dataset(images, labels, batch_size, seed):
     # your code
     ...
 
 
 # %%
-exercises.pairs.check(food)
+exercises.pairs.check(make_dataset)
 
 # %% [markdown]
-# ## 6 · From pictures to a judged classifier
+# ## 6 · Train a classifier and judge it
 #
-# ### Does the scale matter?
+# ### Does the scale of the pixels matter?
 #
-# Our network divides by 255 in its first layer. Here is the same network without that layer: same seed, same data, same
-# epochs. Guess by how much it is worse.
+# Our network divides the pixels by 255 in its first layer. What if it does not? We compare two networks that differ in
+# one number, the scale. Data, epochs and seeds are the same.
+
 
 # %%
+def scaled_network(scale, seed):
+    """Return the network of section 2 with another scale of the pixels, compiled."""
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Rescaling(scale),
+            layers.Flatten(),
+            layers.Dense(100, activation="relu"),
+            layers.Dense(30, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    return model
+
+
+def validation_loss(model):
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy()
+    return float(cross_entropy(y_val, model(x_val)))
+
+
+# %% [markdown]
+# First we look at both networks before training. What is the loss, and how large is the largest of the ten
+# probabilities?
+
+# %%
+for name, scale in {"rescaled": 1 / 255, "raw": 1.0}.items():
+    model = scaled_network(scale, seed=0)
+    largest_probability = np.max(model(x_val), axis=1).mean()
+    first_loss = validation_loss(model)
+    print(f"{name:8} loss {first_loss:5.1f}, largest probability {largest_probability:.2f}")
+    if name == "rescaled":
+        assert first_loss < 4
+    else:
+        assert largest_probability > 0.8
+        assert first_loss > 10
+
+# %% [markdown]
+# With raw pixels, one class gets nearly all the probability, before the network has learned anything. Its loss is many
+# times larger. Now we train both for three epochs, with three seeds. Guess: which validation loss will be smaller, and
+# by how much?
+
+# %%
+# Six short runs: about 15 seconds.
+differences = []
+for seed in range(3):
+    found = {}
+    for name, scale in {"rescaled": 1 / 255, "raw": 1.0}.items():
+        model = scaled_network(scale, seed)
+        batches = fashion.batches("train", batch_size=64, seed=seed)
+        model.fit(batches, epochs=3, shuffle=False, verbose=0)
+        found[name] = validation_loss(model)
+    differences.append(found["raw"] - found["rescaled"])
+    print(f"seed {seed}: rescaled loss {found['rescaled']:.2f}, raw loss {found['raw']:.2f}")
+
+# %%
+mean = np.mean(differences)
+standard_error = np.std(differences, ddof=1) / math.sqrt(3)
+margin = 4.30 * standard_error  # Student's t, 3 - 1 = 2 degrees of freedom, 95 %
+print(f"raw minus rescaled, mean of 3 seeds: loss {mean:.2f}")
+print(f"95 % interval: from loss {mean - margin:.2f} to loss {mean + margin:.2f}")
+assert min(differences) > 0
+
+# %% [markdown]
+# With each of the three seeds, the loss with raw pixels is larger. How much larger it is on average, three seeds do not
+# tell: the interval is wide.
+#
+# ### Train
+#
+# We train the rescaled network for longer. `validation_data` is evaluated after each epoch.
+
+# %% tags=["nbval-ignore-output"]
+# About 10 seconds.
 EPOCHS = course.pick(quick=10, full=20)
-BATCH = course.pick(quick=64, full=128)
-
-
-def trained(model, epochs):
-    """Compile and train with seed 0; return the history."""
-    keras.utils.set_random_seed(0)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    settings = {
-        "epochs": epochs,
-        "validation_data": (x_val, y_val),
-        "shuffle": False,
-        "verbose": 0,
-    }
-    return model.fit(fashion.batches("train", BATCH, seed=0), **settings).history
-
-
-# %%
+BATCH_SIZE = course.pick(quick=64, full=128)
 classifier = fresh()
-without = keras.Sequential(
-    [
-        keras.Input((28, 28)),
-        layers.Flatten(),
-        *(layers.Dense(u, "relu") for u in (100, 30)),
-        layers.Dense(10, "softmax"),
-    ]
+history = classifier.fit(
+    fashion.batches("train", BATCH_SIZE, seed=0),
+    epochs=EPOCHS,
+    validation_data=(x_val, y_val),
+    shuffle=False,  # the dataset shuffles
+    verbose=2,
+).history
+
+# %%
+plots.learning_curves(
+    {"784-100-30-10": history},
+    title="In the last epochs, training improves more than validation",
 )
-runs = {"rescaled": trained(classifier, EPOCHS), "raw 0..255": trained(without, 4)}
-
-# %%
-plots.learning_curves(runs, title="The same network, with and without rescaling")
 
 # %% [markdown]
-# Large inputs make large scores, and large scores make a confident, wrong softmax with a huge loss. The optimizer
-# spends its first epochs on repairing that.
-
-# %%
-assert runs["raw 0..255"]["loss"][0] > 2 * runs["rescaled"]["loss"][0]
-assert runs["raw 0..255"]["val_accuracy"][3] < runs["rescaled"]["val_accuracy"][3]
-assert runs["rescaled"]["loss"][-1] < runs["rescaled"]["loss"][0]
-
-# %% [markdown]
-# Read the curves in pairs. Dashed is what the network does on the pictures it learns from, solid on the ones set aside.
-# While both get better, it learns something general. When only the dashed one does, it learns by heart:
-# **overfitting**.
+# These are the **learning curves**. Dashed: the training set. Solid: the validation set. A training value is a mean over
+# one epoch, in which the weights still change. The validation value is computed after the epoch. So validation can be
+# better than training in the first epoch ([Keras'
+# FAQ](https://keras.io/getting_started/faq/#why-is-my-training-loss-much-higher-than-my-testing-loss)).
 #
+# When the training curve improves and the validation curve does not follow, the network **overfits**: it learns what is
+# true for the training images and not for new ones. Compare the middle of the training with its end.
+
+# %%
+for epoch in (1, EPOCHS // 2, EPOCHS):
+    training_loss = history["loss"][epoch - 1]
+    val_loss = history["val_loss"][epoch - 1]
+    print(f"epoch {epoch:2}: training loss {training_loss:.2f}, validation loss {val_loss:.2f}")
+middle = EPOCHS // 2 - 1
+training_gain = history["loss"][middle] - history["loss"][-1]
+validation_gain = history["val_loss"][middle] - history["val_loss"][-1]
+assert training_gain > validation_gain
+
+# %% [markdown]
 # ### Judge it
 
 # %%
 test_loss, test_accuracy = classifier.evaluate(x_test, y_test, verbose=0)
-print(f"{fashion.name}: test accuracy {test_accuracy:.3f}")
+standard_error = math.sqrt(test_accuracy * (1 - test_accuracy) / len(y_test))
+print(f"{fashion.name}: test accuracy {test_accuracy:.3f} on {len(y_test):,} images")
+print(f"standard error of the accuracy {standard_error:.3f}")
 assert test_accuracy > 0.8
-
-# %% [markdown]
-# On the drawn pictures that come with the course, or on the real Fashion-MNIST with all its pictures in the full
-# profile, the code is the same. This network is good for about 0.88 there.
-
-# %%
 if course.profile == "full" and fashion.source != "bundled":
     assert test_accuracy >= 0.87
 
+# %% [markdown]
+# The last assertion is for the full profile with the real Fashion-MNIST: there the test accuracy must be at least 0.87.
+#
+# Which classes does the network confuse? A **confusion matrix** counts it. The row is the true class, the column is the
+# predicted class. Count it by hand, one image after the other.
+
 # %%
 probabilities = classifier.predict(x_test, verbose=0)
-guesses = probabilities.argmax(axis=1)
-matrix = confusion_matrix(y_test, guesses)
+predictions = probabilities.argmax(axis=1)
+matrix = np.zeros((10, 10), dtype=int)
+for true_class, predicted_class in zip(y_test, predictions):
+    matrix[true_class, predicted_class] += 1
 plots.confusion_matrix(matrix, fashion.class_names)
 
 # %% [markdown]
-# Each row is one true class. The diagonal is right. Were your two kinds from section 1 among the dark cells off the
-# diagonal?
+# The diagonal counts the correct predictions. The largest number off the diagonal is the most frequent mistake. Did you
+# guess it in section 1?
 
 # %%
-assert np.isclose(np.trace(matrix) / matrix.sum(), test_accuracy), (
-    "accuracy is the diagonal over everything"
-)
-assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10)), (
-    "a row holds one true class"
+mistakes = matrix.copy()
+np.fill_diagonal(mistakes, 0)
+true_class, predicted_class = np.unravel_index(mistakes.argmax(), mistakes.shape)
+print("true class:     ", fashion.class_names[true_class])
+print("predicted class:", fashion.class_names[predicted_class])
+print(mistakes.max(), "of", matrix[true_class].sum(), "images of the true class")
+
+# %% [markdown]
+# `training.evaluate` predicts a whole dataset and counts the same matrix. Notebook 10 uses it.
+
+# %%
+evaluation = training.evaluate(classifier, fashion.batches("test"))
+correct = np.trace(matrix)  # the sum of the diagonal
+print(f"{correct} of {matrix.sum()} correct: accuracy {correct / matrix.sum():.3f}")
+assert np.array_equal(matrix, evaluation.confusion)
+assert np.isclose(correct / matrix.sum(), test_accuracy)
+assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10))
+
+# %% [markdown]
+# Now look at mistakes themselves. Here are the wrong predictions with the highest probability. Would you have known the
+# true class?
+
+# %%
+wrong = np.flatnonzero(predictions != y_test)
+confidence = probabilities[wrong].max(axis=1)
+surest = wrong[np.argsort(-confidence)][:10]
+titles = []
+for i in surest:
+    true_name = fashion.class_names[y_test[i]]
+    predicted_name = fashion.class_names[predictions[i]]
+    titles.append(f"{true_name}\npredicted {predicted_name}, {probabilities[i].max():.0%}")
+plots.image_grid(
+    x_test[surest],
+    titles,
+    title="The ten wrong predictions with the highest probability",
 )
 
 # %% [markdown]
-# Numbers say how often. Pictures say why. Here are the mistakes it was most sure of.
-
-# %%
-wrong = np.flatnonzero(guesses != y_test)
-surest = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:10]
-names = fashion.class_names
-said = [
-    f"{names[y_test[i]]}\ncalled {names[guesses[i]]}, {probabilities[i].max():.0%}"
-    for i in surest
-]
-plots.image_grid(x_test[surest], said, title="Sure and wrong")
-
-# %% [markdown]
-# ### One picture
+# ### One image
 #
-# Hand over a single picture, and the model refuses: it was promised a batch. Put an axis in front.
+# What happens when you give the model a single image?
 
 # %%
-one = x_test[0]
-print(
-    "shape",
-    one.shape,
-    "->",
-    complaint(lambda: classifier.predict(one, verbose=0)).split(":")[0],
-)
-answer = classifier.predict(one[np.newaxis], verbose=0)
-print(
-    "shape",
-    one[np.newaxis].shape,
-    "->",
-    answer.shape,
-    "probabilities that add up to",
-    round(float(answer.sum()), 3),
-)
+one_image = x_test[0]
+try:
+    classifier.predict(one_image, verbose=0)
+except ValueError:
+    print("ValueError: shape", one_image.shape, "is refused")
+print("the model expects shape", classifier.input_shape)
+
+# %% [markdown]
+# `None` is the axis of the batch, and a single image lacks it. `one_image[np.newaxis]` adds an axis in front: a batch of
+# one image.
+
+# %%
+batch_of_one = one_image[np.newaxis]
+answer = classifier.predict(batch_of_one, verbose=0)
+print("shape", batch_of_one.shape, "gives shape", answer.shape)
+print(f"sum of the probabilities {answer.sum():.3f}")
 assert answer.shape == (1, 10)
 
 # %%
-best = answer[0].argsort()[::-1][:3]
-plots.image_grid(
-    one[np.newaxis],
-    ["\n".join(f"{answer[0][k]:.0%} {fashion.class_names[k]}" for k in best)],
-    size=2.6,
-)
+best_three = answer[0].argsort()[::-1][:3]
+lines = []
+for k in best_three:
+    lines.append(f"{answer[0][k]:.0%} {fashion.class_names[k]}")
+plots.image_grid(batch_of_one, ["\n".join(lines)], size=2.6, title="The three best answers")
 
 # %% [markdown]
-# ### Exercise 5 · Name it, and doubt it
+# ### Exercise 5 · Classify one image, and name the likely mistake
 #
-# Write `name_it(model, picture, class_names, matrix)`. `picture` is a single one, (28, 28). Return two names: the most
-# probable class, and the class it truly is most often when the network calls a picture so and is wrong. `matrix` tells
-# you that: a confusion matrix as above, its rows the true classes. Then try it on
+# Write `name_it(model, image, class_names, matrix)`. `image` is a single image, (28, 28). Return two class names. The
+# first is the most probable class. Suppose that this answer is wrong: which class is then most often the true one? That
+# is the second name, and `matrix` tells you. It is a confusion matrix as above: its rows are the true classes. Then try
 # `name_it(classifier, x_test[0], fashion.class_names, matrix)`.
 
 
 # %%
-def name_it(model, picture, class_names, matrix):
+def name_it(model, image, class_names, matrix):
     # your code
     ...
 
@@ -739,15 +1102,105 @@ def name_it(model, picture, class_names, matrix):
 exercises.single.check(name_it)
 
 # %% [markdown]
+# ## For reference
+#
+# You need not read this section now. Come back to it when you meet one of these arguments.
+#
+# ### The optimizers by name
+#
+# A name gives the optimizer with its default settings. Below, each of them makes its first step on one weight: once
+# with the gradient 1, once with the gradient 100.
+
+# %%
+names = ["sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad"]
+names += ["adamax", "nadam", "ftrl", "lion", "adafactor"]
+first_steps = {}
+for name in names:
+    first_steps[name] = []
+    for gradient in (1.0, 100.0):
+        optimizer = keras.optimizers.get(name)
+        weight = keras.Variable([0.0])
+        optimizer.apply([tf.constant([gradient])], [weight])
+        first_steps[name].append(float(weight.numpy()[0]))
+    rate = float(optimizer.learning_rate)
+    small, large = first_steps[name]
+    print(f"{name:9} learning rate {rate:.3f}, first step {small:9.6f} and {large:9.6f}")
+
+# %% [markdown]
+# The first step of `sgd` is the learning rate times the gradient, so it is 100 times as large for the second gradient.
+# The first step of `adam` has the size of the learning rate for both gradients.
+
+# %%
+assert np.allclose(first_steps["sgd"], [-0.01, -1.0])
+assert np.allclose(first_steps["adam"], [-0.001, -0.001])
+
+# %% [markdown]
+# ### Weights for single images: `weighted_metrics`
+#
+# A **sample weight** says how much one image counts in the loss. `metrics` ignore sample weights, `weighted_metrics`
+# use them. Below, each shirt counts as much as five other images.
+
+# %%
+two_heads.compile(
+    optimizer="adam",
+    loss=losses,
+    metrics={"kind": "accuracy"},
+    weighted_metrics={"kind": "accuracy"},
+)
+shirt = fashion.class_names.index("Shirt")
+sample_weights = np.where(y_val == shirt, 5.0, 1.0)
+report = two_heads.evaluate(
+    x_val, targets_val, sample_weight=sample_weights, verbose=0, return_dict=True
+)
+correct = two_heads.predict(x_val, verbose=0)["kind"].argmax(axis=1) == y_val
+plain_mean = correct.mean()
+weighted_mean = np.average(correct, weights=sample_weights)
+
+# %%
+plain = report["kind_accuracy"]
+weighted = report["kind_weighted_accuracy"]
+print(f"metrics:          accuracy {plain:.3f}, by hand accuracy {plain_mean:.3f}")
+print(f"weighted_metrics: accuracy {weighted:.3f}, by hand accuracy {weighted_mean:.3f}")
+assert np.isclose(plain, plain_mean)
+assert np.isclose(weighted, weighted_mean)
+
+# %% [markdown]
+# ### The other arguments of `compile`
+#
+# - `run_eagerly=True` runs `train_step` as plain Python for each batch. Section 5 used it.
+# - `steps_per_execution=10` makes `fit` run ten steps before it returns to Python. Then callbacks (notebook 05) are
+#   called once in ten steps, as the cell below counts.
+# - `jit_compile` compiles the model with XLA, and `auto_scale_loss` is for computing in float16. Both are explained in
+#   the [documentation of compile](https://keras.io/api/models/model_training_apis/).
+
+# %%
+calls = []
+counter = keras.callbacks.LambdaCallback(
+    on_train_batch_end=lambda step, logs: calls.append(step)
+)
+model = fresh()
+model.compile(
+    optimizer="adam",
+    loss="sparse_categorical_crossentropy",
+    steps_per_execution=10,
+)
+model.fit(x_train[:2000], y_train[:2000], batch_size=20, callbacks=[counter], verbose=0)
+print(f"{int(model.optimizer.iterations)} steps, {len(calls)} calls of the callback")
+assert int(model.optimizer.iterations) == 100
+assert len(calls) == 10
+
+# %% [markdown]
 # ## Summary
 #
-# - A dense layer has inputs times units weights and units biases; the network has 81,840 of both.
-# - Sequential is a loop over the Functional API: the same seed gives the same bits, before and after training.
-# - Branches, several inputs and shared layers need the Functional API.
-# - `fit` converts arrays to tensors, not the Input layer; class numbers and one-hot labels each have their loss.
-# - Rescale the pixels inside the model, set a validation part aside, and look at the mistakes.
+# - A dense layer has inputs times units weights and one bias for each unit. The network has 81,840 parameters.
+# - A Sequential model is a loop over its layers. With the same seed and the same layers it equals the Functional model,
+#   before and after training.
+# - The Functional API can write branches, several inputs, several outputs and shared layers.
+# - The data adapter of `fit` makes tensors of arrays. The model casts them to the type of its `Input`. Class numbers and
+#   one-hot labels each have their loss.
+# - Rescale the pixels, set a validation set aside, and look at the mistakes.
 #
-# **Next** notebook 03 opens the dense layer and builds one from nothing.
+# **Next** notebook 03 looks inside the dense layer and builds one.
 #
 # ## References
 #
@@ -755,5 +1208,7 @@ exercises.single.check(name_it)
 # - Keras guides: [Sequential](https://keras.io/guides/sequential_model/),
 #   [Functional](https://keras.io/guides/functional_api/), [fit and
 #   evaluate](https://keras.io/guides/training_with_built_in_methods/)
-# - Keras API: [Model.fit](https://keras.io/api/models/model_training_apis/),
-#   [Dense](https://keras.io/api/layers/core_layers/dense/)
+# - Keras API: [compile and fit](https://keras.io/api/models/model_training_apis/),
+#   [Dense](https://keras.io/api/layers/core_layers/dense/), [optimizers](https://keras.io/api/optimizers/)
+# - TensorFlow API: [shuffle](https://www.tensorflow.org/api_docs/python/tf/data/Dataset#shuffle),
+#   [one_hot](https://www.tensorflow.org/api_docs/python/tf/one_hot)
