@@ -335,7 +335,7 @@ branches = Exercise(
     praise="It has 81,890 parameters.",
     hints=(
         "Draw it first: two boxes on the left, one on the right. Where do the two paths meet?",
-        "The image's path is the network of section 2 up to its 30 units. The facts meet "
+        XX
         "it there.",
         "`layers.Concatenate()` takes a list of tensors. `keras.Model` takes a list or a "
         "dictionary of inputs.",
@@ -648,14 +648,14 @@ def observe_name(answer):
         image = np.zeros((28, 28), "uint8")
         image[0, place] = 255
         try:
-            yield f"a image of a {name}", answer(model, image, list(names), given)
+            yield f"an image of a {name}", answer(model, image, list(names), given)
         except ValueError:
             if axes[-1:] != [2]:
                 raise
             yield "the number of axes of what the model was given", 2
             return
     black = np.zeros((28, 28), "uint8")
-    yield "a image of a shoe", answer(model, black, list(names), counted.copy())
+    yield "an image of a shoe", answer(model, black, list(names), counted.copy())
     yield "the matrix you were given, after the call", given
 
 

@@ -48,6 +48,7 @@ fashion = data.fashion()
 x_train, y_train = fashion.arrays("train")
 x_val, y_val = fashion.arrays("val")
 x_test, y_test = fashion.arrays("test")
+class_names = fashion.class_names
 
 # %% [markdown]
 # The data comes in three parts. The network learns from the **training set**. While we build and train it, we judge it
@@ -66,19 +67,18 @@ for label in range(10):
     first_of_each.append(positions[0])
 plots.image_grid(
     x_train[first_of_each],
-    fashion.class_names,
+    class_names,
     title="The first training image of each class",
 )
 
 # %%
-print("images", x_train.shape, x_train.dtype, "values", x_train.min(), "to", x_train.max())
-print("labels", y_train.shape, y_train.dtype, "values", y_train.min(), "to", y_train.max())
-assert x_train.shape[1:] == (28, 28)
-assert x_train.dtype == np.uint8
-assert set(y_train) == set(range(10))
+print("images: shape", x_train.shape, "type", x_train.dtype)
+print("smallest pixel", x_train.min(), "largest pixel", x_train.max())
+print("labels: shape", y_train.shape, "type", y_train.dtype)
+print("all labels", np.unique(y_train))
 
 # %% [markdown]
-# The **label** of an image is the number of its class: the position of the class in `fashion.class_names`.
+# The **label** of an image is the number of its class: the position of the class in the list `class_names`.
 #
 # ## 2 · One network, three ways
 #
@@ -102,9 +102,8 @@ by_hand = {
     "hidden_2": 100 * 30 + 30,
     "probabilities": 30 * 10 + 10,
 }
-for name, parameters in by_hand.items():
-    print(f"{name:14} {parameters:6,}")
-print(f"{'together':14} {sum(by_hand.values()):6,}")
+print(by_hand)
+print("together", sum(by_hand.values()))
 
 # %% [markdown]
 # ### First way: a list
@@ -166,10 +165,16 @@ plots.model_graph(functional, "Each layer receives the output of the layer befor
 
 # %%
 def largest_difference(first, second):
-    """Return the largest difference between two lists of arrays."""
+    """Return the largest difference between two arrays."""
+    return np.max(np.abs(np.subtract(first, second)))
+
+
+def weight_difference(first, second):
+    """Return the largest difference between the weights of two models or layers."""
     differences = []
-    for a, b in zip(first, second, strict=True):
-        differences.append(np.abs(np.subtract(a, b)).max())
+    pairs = zip(first.get_weights(), second.get_weights(), strict=True)
+    for a, b in pairs:
+        differences.append(largest_difference(a, b))
     return max(differences)
 
 
@@ -179,12 +184,13 @@ if course.deterministic:
     TOLERANCE = 0
 
 # %%
+expected = functional(x_test)
 for model in (as_list, with_add):
-    weights = largest_difference(model.get_weights(), functional.get_weights())
-    outputs = largest_difference([model(x_test)], [functional(x_test)])
-    print(f"{model.count_params():,} parameters", end="; ")
-    print(f"largest difference: weights {weights:.3f}, outputs {outputs:.3f}")
-    assert model.count_params() == functional.count_params() == 81_840
+    weights = weight_difference(model, functional)
+    outputs = largest_difference(model(x_test), expected)
+    print("parameters", model.count_params())
+    print("largest difference: weights", weights, "outputs", outputs)
+    assert model.count_params() == 81_840
     assert weights <= TOLERANCE
     assert outputs <= TOLERANCE
 
@@ -244,9 +250,9 @@ def make_parts():
 # %%
 ours = chain(make_parts())
 theirs = keras.Sequential(make_parts())
-weights = largest_difference(ours.get_weights(), theirs.get_weights())
-outputs = largest_difference([ours(x_test)], [theirs(x_test)])
-print(f"largest difference: weights {weights:.3f}, outputs {outputs:.3f}")
+weights = weight_difference(ours, theirs)
+outputs = largest_difference(ours(x_test), theirs(x_test))
+print("largest difference: weights", weights, "outputs", outputs)
 assert weights <= TOLERANCE
 assert outputs <= TOLERANCE
 
@@ -255,13 +261,16 @@ assert outputs <= TOLERANCE
 # in section 5.
 
 # %%
+few_images = x_train[:2000]
+few_labels = y_train[:2000]
 for model in (ours, theirs):
     keras.utils.set_random_seed(1)  # the same order of the images
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-    model.fit(x_train[:2000], y_train[:2000], batch_size=100, epochs=1, verbose=0)
-weights = largest_difference(ours.get_weights(), theirs.get_weights())
-moved = largest_difference(ours.get_weights(), functional.get_weights())
-print(f"training changed a weight by up to {moved:.2f}; largest difference {weights:.3f}")
+    model.fit(few_images, few_labels, batch_size=100, verbose=0)
+moved = weight_difference(ours, functional)
+weights = weight_difference(ours, theirs)
+print(f"training changed a weight by {moved:.2f}")
+print("largest difference: weights", weights)
 assert moved > 0.01
 assert weights <= TOLERANCE
 
@@ -279,13 +288,13 @@ except ValueError as error:
 
 # %% [markdown]
 # A dense layer cannot create its weights before it knows the number of its inputs. The first batch tells the model the
-# shape, and then the model builds its layers.
+# shape, and then the model is **built**: its weights are created.
 
 # %%
-print("before the first batch:", len(unbuilt.weights), "tensors of weights")
+print("before the first batch: built", unbuilt.built)
 unbuilt(x_test[:1])
-print("after the first batch: ", len(unbuilt.weights), "tensors of weights")
-print(f"{unbuilt.count_params():,} parameters")
+print("after the first batch: built", unbuilt.built)
+print("parameters", unbuilt.count_params())
 assert unbuilt.count_params() == 784 * 10 + 10
 
 # %% [markdown]
@@ -327,15 +336,6 @@ print("output shape", x.shape)
 assert x.shape == (None, 26, 26, 32)
 
 # %% [markdown]
-# And what if nothing is missing, and one argument is unknown? Keras refuses that, too.
-
-# %%
-try:
-    layers.Conv2D(filters=32, kernel_size=3, filter=32)
-except ValueError as error:
-    print("ValueError:", error)
-
-# %% [markdown]
 # ### Exercise 2 · One list of layers, two models
 #
 # Write `both_ways(sizes)`. For `[784, 100, 30, 10]` it returns two models, a Sequential and a Functional one, made of
@@ -363,17 +363,17 @@ exercises.both.check(both_ways)
 # %%
 def branch(half):
     """Return the output of a new dense layer for one half of the images."""
-    x = layers.Rescaling(1 / 255, name=f"{half.name}_rescaling")(half)
-    x = layers.Flatten(name=f"{half.name}_flatten")(x)
-    return layers.Dense(50, activation="relu", name=f"{half.name}_hidden")(x)
+    x = layers.Rescaling(1 / 255)(half)
+    x = layers.Flatten()(x)
+    return layers.Dense(50, activation="relu")(x)
 
 
 # %%
 keras.utils.set_random_seed(0)
 top = keras.Input((14, 28), name="top")
 bottom = keras.Input((14, 28), name="bottom")
-joined = layers.Concatenate(name="joined")([branch(top), branch(bottom)])
-probabilities = layers.Dense(10, activation="softmax", name="probabilities")(joined)
+joined = layers.Concatenate()([branch(top), branch(bottom)])
+probabilities = layers.Dense(10, activation="softmax")(joined)
 two_branches = keras.Model(
     inputs={"top": top, "bottom": bottom},
     outputs=probabilities,
@@ -387,25 +387,37 @@ plots.model_graph(two_branches, "Two inputs go through two branches and are join
 # %%
 one_branch = 14 * 28 * 50 + 50
 last_layer = 100 * 10 + 10
-print(f"by hand {2 * one_branch + last_layer:,}, Keras {two_branches.count_params():,}")
-assert two_branches.count_params() == 2 * one_branch + last_layer
+by_hand = 2 * one_branch + last_layer
+print("by hand", by_hand)
+print("Keras  ", two_branches.count_params())
+assert two_branches.count_params() == by_hand
 
 # %% [markdown]
 # Several inputs are given by name, in a dictionary. With ten equally frequent classes, guessing would be right for one
 # image in ten.
 
+
 # %%
-halves_train = {"top": x_train[:, :14], "bottom": x_train[:, 14:]}
-halves_test = {"top": x_test[:, :14], "bottom": x_test[:, 14:]}
+def halves(images):
+    """Return the upper and the lower half of the images, by the names of the inputs."""
+    return {"top": images[:, :14], "bottom": images[:, 14:]}
+
+
 two_branches.compile(
     optimizer="adam",
     loss="sparse_categorical_crossentropy",
     metrics=["accuracy"],
 )
-two_branches.fit(halves_train, y_train, batch_size=64, epochs=2, verbose=0)
-results = two_branches.evaluate(halves_test, y_test, verbose=0, return_dict=True)
-print(f"accuracy {results['accuracy']:.2f} on {len(y_test):,} test images")
-assert results["accuracy"] > 0.5
+two_branches.fit(
+    halves(x_train),
+    y_train,
+    batch_size=64,
+    epochs=2,
+    verbose=0,
+)
+loss, accuracy = two_branches.evaluate(halves(x_test), y_test, verbose=0)
+print(f"test accuracy {accuracy:.2f}, images:", len(y_test))
+assert accuracy > 0.5
 
 # %% [markdown]
 # Two attempts to write such a model as a list fail. In the first list there is a second `Input`. In the second list,
@@ -426,14 +438,16 @@ for parts in (two_inputs, one_tensor):
 
 # %%
 shared_layer = layers.Dense(50, activation="relu")
-left = keras.Input((14 * 28,))
-right = keras.Input((14 * 28,))
+left = keras.Input((392,))  # 14 times 28
+right = keras.Input((392,))
 joined = layers.Concatenate()([shared_layer(left), shared_layer(right)])
-shared = keras.Model(inputs=[left, right], outputs=layers.Dense(10)(joined))
+outputs = layers.Dense(10)(joined)
+shared = keras.Model(inputs=[left, right], outputs=outputs)
 
-print(f"one layer for each half {two_branches.count_params():,} parameters")
-print(f"one layer for both      {shared.count_params():,} parameters")
-assert two_branches.count_params() - shared.count_params() == one_branch
+saved = two_branches.count_params() - shared.count_params()
+print("parameters with a layer for each half", two_branches.count_params())
+print("parameters with one layer for both   ", shared.count_params())
+assert saved == one_branch
 
 # %% [markdown]
 # ### Exercise 3 · Wide and deep
@@ -477,34 +491,23 @@ def fresh(loss="sparse_categorical_crossentropy"):
 # %%
 model = fresh()
 print("steps after compile:", int(model.optimizer.iterations))
-model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
+model.fit(
+    x_train,
+    y_train,
+    batch_size=64,
+    epochs=1,
+    verbose=0,
+)
 steps = int(model.optimizer.iterations)
-print(f"steps after one epoch: {steps}, as {len(x_train):,} / 64 = {len(x_train) / 64:.2f}")
-assert steps == math.ceil(len(x_train) / 64)
+batches = len(x_train) / 64
+print("images / 64 =", batches)
+print("steps after one epoch:", steps)
+assert steps == math.ceil(batches)
 
 # %% [markdown]
 # `math.ceil` rounds up: the last batch is smaller than 64, and it is a step, too.
 #
-# A name such as `"adam"` stands for an object with its default settings. Give the object itself when you want another
-# setting. The **learning rate**, for example, says how large the changes of the weights are.
-
-# %%
-by_name = fresh()
-by_object = fresh()
-by_object.compile(
-    optimizer=keras.optimizers.Adam(learning_rate=0.001),
-    loss=keras.losses.SparseCategoricalCrossentropy(),
-    metrics=[keras.metrics.SparseCategoricalAccuracy()],
-)
-for model in (by_name, by_object):
-    keras.utils.set_random_seed(1)
-    model.fit(x_train[:2000], y_train[:2000], batch_size=100, verbose=0)
-weights = largest_difference(by_name.get_weights(), by_object.get_weights())
-print(f"by name, by object: largest difference of the weights {weights:.3f}")
-assert weights <= TOLERANCE
-
-# %% [markdown]
-# The section *For reference* lists the names of the optimizers and the other arguments of `compile`.
+# `compile` can do more: several outputs, weights for losses and for images, other optimizers. See *For reference*.
 #
 # ### Labels: class numbers or one-hot
 #
@@ -512,11 +515,10 @@ assert weights <= TOLERANCE
 # with a 1 at the position of the class and 0 everywhere else. `tf.one_hot` turns the first into the second.
 
 # %%
-one_hot = tf.one_hot(y_train[:500], depth=10)
-print("class number", y_train[0])
+one_hot = tf.one_hot(few_labels, depth=10)
+print("class number", few_labels[0])
 print("one-hot     ", one_hot[0].numpy())
-print(one_hot.shape, one_hot.dtype)
-assert np.array_equal(tf.argmax(one_hot, axis=1), y_train[:500])
+print("shape", one_hot.shape, "type", one_hot.dtype.name)
 
 # %% [markdown]
 # Class numbers go with `sparse_categorical_crossentropy`, one-hot labels with `categorical_crossentropy`. Both compute
@@ -525,9 +527,10 @@ assert np.array_equal(tf.argmax(one_hot, axis=1), y_train[:500])
 # %%
 sparse = fresh("sparse_categorical_crossentropy")
 categorical = fresh("categorical_crossentropy")
-sparse_loss, _ = sparse.evaluate(x_train[:500], y_train[:500], verbose=0)
-categorical_loss, _ = categorical.evaluate(x_train[:500], one_hot, verbose=0)
-print(f"sparse: loss {sparse_loss:.4f}; categorical: loss {categorical_loss:.4f}")
+sparse_loss, accuracy = sparse.evaluate(few_images, few_labels, verbose=0)
+categorical_loss, accuracy = categorical.evaluate(few_images, one_hot, verbose=0)
+print(f"sparse:      loss {sparse_loss:.4f}")
+print(f"categorical: loss {categorical_loss:.4f}")
 assert np.isclose(sparse_loss, categorical_loss, atol=1e-3)
 
 # %% [markdown]
@@ -535,11 +538,11 @@ assert np.isclose(sparse_loss, categorical_loss, atol=1e-3)
 
 # %%
 try:
-    fresh("sparse_categorical_crossentropy").fit(x_train[:500], one_hot, verbose=0)
+    sparse.fit(few_images, one_hot, verbose=0)
 except ValueError as error:
     print("one-hot labels, sparse loss:", error)
 try:
-    fresh("categorical_crossentropy").fit(x_train[:500], y_train[:500], verbose=0)
+    categorical.fit(few_images, few_labels, verbose=0)
 except ValueError as error:
     print("class numbers, categorical loss:", error)
 
@@ -557,19 +560,21 @@ except ValueError as error:
 with_logits = models.dense_classifier(logits=True)
 with_logits.set_weights(functional.get_weights())
 logits = with_logits(x_val).numpy()
+probabilities = functional(x_val).numpy()
+
 exponentials = np.exp(logits[0])
 softmax_by_hand = exponentials / exponentials.sum()
-print("logits     ", logits[0].round(2))
-print("softmax    ", softmax_by_hand.round(2))
-print("functional ", functional(x_val).numpy()[0].round(2))
-assert np.allclose(softmax_by_hand, functional(x_val)[0], atol=1e-2)
+print("logits         ", logits[0].round(2))
+print("softmax by hand", softmax_by_hand.round(2))
+print("probabilities  ", probabilities[0].round(2))
+assert np.allclose(softmax_by_hand, probabilities[0], atol=1e-2)
 
 # %%
-from_probabilities = keras.losses.SparseCategoricalCrossentropy()
-from_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-right = float(from_probabilities(y_val, functional(x_val)))
-also_right = float(from_logits(y_val, logits))
-wrong = float(from_probabilities(y_val, logits))
+loss_of_probabilities = keras.losses.SparseCategoricalCrossentropy()
+loss_of_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+right = loss_of_probabilities(y_val, probabilities)
+also_right = loss_of_logits(y_val, logits)
+wrong = loss_of_probabilities(y_val, logits)
 print(f"probabilities, from_logits=False: loss {right:.2f}")
 print(f"logits, from_logits=True:         loss {also_right:.2f}")
 print(f"logits, from_logits=False:        loss {wrong:.2f}")
@@ -579,64 +584,6 @@ assert not np.isclose(right, wrong, atol=0.1)
 # %% [markdown]
 # The last line is wrong, and Keras raised no error. Notebook 06 shows what this mistake does to training.
 #
-# ### Several outputs, several losses
-#
-# A model can answer two questions about one image. Each answer has its own last layer, called a **head**. Our second
-# question is about brightness: the mean of the pixels, divided by 255.
-
-# %%
-keras.utils.set_random_seed(0)
-image = keras.Input((28, 28), name="image")
-x = layers.Rescaling(1 / 255, name="rescaling")(image)
-x = layers.Flatten(name="flatten")(x)
-x = layers.Dense(64, activation="relu", name="hidden")(x)
-heads = {
-    "kind": layers.Dense(10, activation="softmax", name="kind")(x),
-    "brightness": layers.Dense(1, name="brightness")(x),
-}
-two_heads = keras.Model(inputs=image, outputs=heads, name="two_heads")
-plots.model_graph(two_heads, "Two heads receive the output of one hidden layer")
-
-# %% [markdown]
-# Each head needs a loss of its own. A class number needs the cross-entropy; a brightness needs the mean squared error
-# (`"mse"`). Training makes one number small, so the losses are added. **Loss weights** say how much each of them
-# counts.
-
-# %%
-losses = {"kind": "sparse_categorical_crossentropy", "brightness": "mse"}
-loss_weights = {"kind": 1.0, "brightness": 10.0}
-targets_val = {"kind": y_val, "brightness": x_val.mean(axis=(1, 2)) / 255}
-two_heads.compile(optimizer="adam", loss=losses, loss_weights=loss_weights)
-report = two_heads.evaluate(x_val, targets_val, batch_size=100, verbose=0, return_dict=True)
-weighted_sum = 1.0 * report["kind_loss"] + 10.0 * report["brightness_loss"]
-for name, value in report.items():
-    print(f"{name:16} {value:.3f}")
-print(f"1 x kind_loss + 10 x brightness_loss = {weighted_sum:.3f}")
-assert np.isclose(report["loss"], weighted_sum, rtol=1e-3)
-
-# %% [markdown]
-# What does training do to a head whose loss has the weight 0?
-
-# %%
-targets_train = {"kind": y_train, "brightness": x_train.mean(axis=(1, 2)) / 255}
-head = two_heads.get_layer("brightness")
-changes = {}
-for weight in (0.0, 10.0):
-    loss_weights = {"kind": 1.0, "brightness": weight}
-    two_heads.compile(optimizer="adam", loss=losses, loss_weights=loss_weights)
-    before = head.get_weights()
-    two_heads.fit(x_train, targets_train, batch_size=64, verbose=0)
-    changes[weight] = largest_difference(before, head.get_weights())
-    print(
-        f"loss weight {weight}: the weights of the head changed by up to {changes[weight]:.2f}"
-    )
-assert changes[0.0] == 0
-assert changes[10.0] > 0
-
-# %% [markdown]
-# Nothing: with the loss weight 0 this head does not learn. The section *For reference* shows `weighted_metrics`, which
-# is about weights of single images.
-#
 # ### Arrays or a dataset?
 #
 # `fit` takes arrays, for example, or a `tf.data.Dataset` of batches. With arrays, `fit` shuffles the images and cuts
@@ -644,12 +591,18 @@ assert changes[10.0] > 0
 
 # %%
 batches = tf.data.Dataset.from_tensor_slices((x_train, y_train)).batch(64)
-from_arrays = fresh()
-from_arrays.fit(x_train, y_train, batch_size=64, shuffle=False, verbose=0)
 from_dataset = fresh()
 from_dataset.fit(batches, shuffle=False, verbose=0)
-weights = largest_difference(from_arrays.get_weights(), from_dataset.get_weights())
-print(f"from arrays, from a dataset: largest difference of the weights {weights:.3f}")
+from_arrays = fresh()
+from_arrays.fit(
+    x_train,
+    y_train,
+    batch_size=64,
+    shuffle=False,
+    verbose=0,
+)
+weights = weight_difference(from_arrays, from_dataset)
+print("largest difference: weights", weights)
 assert weights <= TOLERANCE
 
 # %% [markdown]
@@ -677,26 +630,29 @@ def note_batches(*data, **settings):
     """Train a noting model; return the inputs that arrived, batch by batch."""
     received.clear()
     model = NotingModel([layers.Flatten(), layers.Dense(10, activation="softmax")])
-    # run_eagerly=True: train_step runs as plain Python, once for each batch.
-    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
+    model.compile(
+        optimizer="sgd",
+        loss="sparse_categorical_crossentropy",
+        run_eagerly=True,  # run train_step as plain Python, once for each batch
+    )
     model.fit(*data, verbose=0, **settings)
     return list(received)
 
 
 # %%
-few_images = x_train[:32]
-few_labels = y_train[:32]
-doubles = few_images / 255  # NumPy makes this float64
-dataset = tf.data.Dataset.from_tensors((doubles, few_labels))
+batch_of_images = x_train[:32]
+batch_of_labels = y_train[:32]
+doubles = batch_of_images / 255  # NumPy makes this float64
+dataset = tf.data.Dataset.from_tensors((doubles, batch_of_labels))
 
-from_uint8 = note_batches(few_images, few_labels)[0]
-from_float64 = note_batches(doubles, few_labels)[0]
+from_uint8 = note_batches(batch_of_images, batch_of_labels)[0]
+from_float64 = note_batches(doubles, batch_of_labels)[0]
 from_a_dataset = note_batches(dataset, shuffle=False)[0]
-print("array of uint8     ->", type(from_uint8).__name__, from_uint8.dtype.name)
-print("array of float64   ->", type(from_float64).__name__, from_float64.dtype.name)
-print("dataset of float64 ->", type(from_a_dataset).__name__, from_a_dataset.dtype.name)
-assert tf.is_tensor(from_uint8)
-assert tf.is_tensor(from_float64)
+for arrived in (from_uint8, from_float64, from_a_dataset):
+    assert tf.is_tensor(arrived)
+print("array of uint8     -> tensor of", from_uint8.dtype.name)
+print("array of float64   -> tensor of", from_float64.dtype.name)
+print("dataset of float64 -> tensor of", from_a_dataset.dtype.name)
 assert from_uint8.dtype == "uint8"
 assert from_float64.dtype == "float32"
 assert from_a_dataset.dtype == "float64"
@@ -708,15 +664,21 @@ assert from_a_dataset.dtype == "float64"
 # **Second, the model.** It casts its inputs to the type of its `Input`. Without `dtype=`, that is float32. An
 # `Identity` layer returns what it receives, so the output shows what arrived at the first layer.
 
+
 # %%
-plain_input = keras.Input((28, 28))
-uint8_input = keras.Input((28, 28), dtype="uint8")
-plain_model = keras.Model(plain_input, layers.Identity(dtype="float32")(plain_input))
-uint8_model = keras.Model(uint8_input, layers.Identity(dtype="float32")(uint8_input))
-print("Input()              uint8 ->", plain_model(few_images).dtype.name)
-print('Input(dtype="uint8") uint8 ->', uint8_model(few_images).dtype.name)
-assert plain_model(few_images).dtype == "float32"
-assert uint8_model(few_images).dtype == "uint8"
+def first_layer_receives(inputs):
+    """Return what the first layer of a model receives when the model gets uint8 images."""
+    identity = layers.Identity(dtype="float32")
+    model = keras.Model(inputs, identity(inputs))
+    return model(batch_of_images)
+
+
+plain = first_layer_receives(keras.Input((28, 28)))
+integers = first_layer_receives(keras.Input((28, 28), dtype="uint8"))
+print("Input((28, 28)):                uint8 ->", plain.dtype.name)
+print('Input((28, 28), dtype="uint8"): uint8 ->', integers.dtype.name)
+assert plain.dtype == "float32"
+assert integers.dtype == "uint8"
 
 # %% [markdown]
 # **Third, each layer.** By default a layer casts floats to its own float type, here float32. It leaves integers as they
@@ -724,10 +686,12 @@ assert uint8_model(few_images).dtype == "uint8"
 
 # %%
 flatten = layers.Flatten(dtype="float32")
-print("Flatten: float64 ->", flatten(doubles).dtype.name)
-print("Flatten: uint8   ->", flatten(few_images).dtype.name)
-assert flatten(doubles).dtype == "float32"
-assert flatten(few_images).dtype == "uint8"
+flat_doubles = flatten(doubles)
+flat_images = flatten(batch_of_images)
+print("Flatten: float64 ->", flat_doubles.dtype.name)
+print("Flatten: uint8   ->", flat_images.dtype.name)
+assert flat_doubles.dtype == "float32"
+assert flat_images.dtype == "uint8"
 
 # %% [markdown]
 # ### Shuffled, but how often?
@@ -735,35 +699,29 @@ assert flatten(few_images).dtype == "uint8"
 # With arrays, `fit` shuffles by default. The noting model shows the order. We give it the numbers 0 to 7, in one batch,
 # for three epochs. A seed is set, as in every notebook of this course. How many different orders do you expect?
 
-
 # %%
-def order(batch):
-    """Return the numbers of a batch as a list of integers."""
-    return [int(number) for number in tf.reshape(batch, [-1])]
-
-
-numbers = np.arange(8, dtype="float32").reshape(8, 1)
+numbers = np.arange(8).reshape(8, 1)
 any_labels = np.zeros(8, dtype="int64")
 keras.utils.set_random_seed(0)
-array_orders = []
-for batch in note_batches(numbers, any_labels, epochs=3, shuffle=True):
-    array_orders.append(order(batch))
-    print("arrays:", array_orders[-1])
-assert array_orders[0] != sorted(array_orders[0])
-assert array_orders[0] == array_orders[1] == array_orders[2]
+first, second, third = note_batches(numbers, any_labels, epochs=3, shuffle=True)
+for batch in (first, second, third):
+    print("arrays:", batch.numpy().ravel())
+assert not np.array_equal(first, numbers)
+assert np.array_equal(first, second)
+assert np.array_equal(first, third)
 
 # %% [markdown]
 # One: with a seed set, `fit` gives the arrays in the same order in every epoch. Now a dataset with its own `shuffle`.
 
 # %%
-shuffled = tf.data.Dataset.from_tensor_slices((numbers, any_labels))
-shuffled = shuffled.shuffle(buffer_size=8, seed=0).batch(8)
-dataset_orders = []
-for batch in note_batches(shuffled, epochs=3, shuffle=False):
-    dataset_orders.append(order(batch))
-    print("dataset:", dataset_orders[-1])
-assert sorted(dataset_orders[0]) == list(range(8))
-assert dataset_orders[0] != dataset_orders[1] != dataset_orders[2]
+pairs = tf.data.Dataset.from_tensor_slices((numbers, any_labels))
+shuffled = pairs.shuffle(buffer_size=8, seed=0).batch(8)
+first, second, third = note_batches(shuffled, epochs=3, shuffle=False)
+for batch in (first, second, third):
+    print("dataset:", batch.numpy().ravel())
+assert not np.array_equal(first, second)
+assert not np.array_equal(second, third)
+assert not np.array_equal(first, third)
 
 # %% [markdown]
 # This dataset gives a new order in each epoch, so the batches are new, too. With the same seed it gives the same three
@@ -781,10 +739,10 @@ assert dataset_orders[0] != dataset_orders[1] != dataset_orders[2]
 for buffer_size in (1, 3, 12):
     twelve = tf.data.Dataset.range(12)
     twelve = twelve.shuffle(buffer_size=buffer_size, seed=0)
-    shuffled_numbers = [int(number) for number in twelve]
-    print(f"buffer of {buffer_size:2}:", shuffled_numbers)
-    for position, number in enumerate(shuffled_numbers):
-        assert number < position + buffer_size
+    order = np.array(list(twelve))
+    print("buffer of", buffer_size, order)
+    places_too_early = order - np.arange(12)
+    assert np.max(places_too_early) < buffer_size
 
 # %% [markdown]
 # A buffer of 1 changes nothing. With a buffer of 3, the first number can only be 0, 1 or 2. In general, a number
@@ -807,16 +765,16 @@ training_batches = pairs.batch(64).map(with_one_hot)
 # explains this. In the first epoch, both give the same images and labels in the same order.
 
 # %%
-theirs = fashion.batches("train", batch_size=64, one_hot=True, seed=0)
+course_batches = fashion.batches("train", batch_size=64, one_hot=True, seed=0)
 compared = 0
-for our_batch, their_batch in zip(training_batches, theirs, strict=True):
-    images, labels = our_batch
-    assert np.array_equal(images, their_batch[0])
-    assert np.array_equal(labels, their_batch[1])
+for ours, theirs in zip(training_batches, course_batches, strict=True):
+    images, labels = ours
+    assert np.array_equal(images, theirs[0])
+    assert np.array_equal(labels, theirs[1])
     compared += 1
-print(compared, "batches compared")
-print("last batch: images", images.shape, images.dtype.name)
-print("last batch: labels", labels.shape, labels.dtype.name)
+print("batches compared", compared)
+print("last batch, images", images.shape, images.dtype.name)
+print("last batch, labels", labels.shape, labels.dtype.name)
 
 # %% [markdown]
 # ### Validation: which images are held back?
@@ -826,23 +784,29 @@ print("last batch: labels", labels.shape, labels.dtype.name)
 # What will the accuracy on the held-back fifth be?
 
 # %%
-by_class = np.argsort(y_train[:2000], kind="stable")
-images_by_class = x_train[by_class]
-labels_by_class = y_train[by_class]
+by_class = np.argsort(few_labels, kind="stable")
+sorted_images = few_images[by_class]
+sorted_labels = few_labels[by_class]
 model = fresh()
-history = model.fit(
-    images_by_class, labels_by_class, validation_split=0.2, epochs=3, batch_size=64, verbose=0
-).history
-print(f"training part:  accuracy {history['accuracy'][-1]:.2f} on 1,600 images")
-print(f"held-back part: accuracy {history['val_accuracy'][-1]:.2f} on 400 images")
-print(
-    "images of each class, training part: ", np.bincount(labels_by_class[:1600], minlength=10)
+run = model.fit(
+    sorted_images,
+    sorted_labels,
+    validation_split=0.2,
+    batch_size=64,
+    epochs=3,
+    verbose=0,
 )
-print(
-    "images of each class, held-back part:", np.bincount(labels_by_class[1600:], minlength=10)
-)
-assert history["accuracy"][-1] > 0.6
-assert history["val_accuracy"][-1] < 0.2
+accuracy = run.history["accuracy"][-1]
+val_accuracy = run.history["val_accuracy"][-1]
+print(f"training part:  accuracy {accuracy:.2f} on 1,600 images")
+print(f"held-back part: accuracy {val_accuracy:.2f} on 400 images")
+assert accuracy > 0.6
+assert val_accuracy < 0.2
+
+# %%
+print("images of the classes 0 to 9")
+print("training part: ", np.bincount(sorted_labels[:1600], minlength=10))
+print("held-back part:", np.bincount(sorted_labels[1600:], minlength=10))
 
 # %% [markdown]
 # The training part has few or no images of the two classes that are held back. Shuffle first, then split. Or take a
@@ -901,16 +865,16 @@ def validation_loss(model):
 # probabilities?
 
 # %%
-for name, scale in {"rescaled": 1 / 255, "raw": 1.0}.items():
+for scale in (1 / 255, 1.0):
     model = scaled_network(scale, seed=0)
-    largest_probability = np.max(model(x_val), axis=1).mean()
     first_loss = validation_loss(model)
-    print(f"{name:8} loss {first_loss:5.1f}, largest probability {largest_probability:.2f}")
-    if name == "rescaled":
-        assert first_loss < 4
-    else:
-        assert largest_probability > 0.8
-        assert first_loss > 10
+    probabilities = model(x_val)
+    largest = np.max(probabilities, axis=1).mean()
+    print(f"pixels times {scale:.3f}: largest probability {largest:.2f}, loss {first_loss:.1f}")
+
+# The last model is the one with raw pixels.
+assert largest > 0.8
+assert first_loss > 10
 
 # %% [markdown]
 # With raw pixels, one class gets nearly all the probability, before the network has learned anything. Its loss is many
@@ -921,14 +885,15 @@ for name, scale in {"rescaled": 1 / 255, "raw": 1.0}.items():
 # Six short runs: about 15 seconds.
 differences = []
 for seed in range(3):
-    found = {}
-    for name, scale in {"rescaled": 1 / 255, "raw": 1.0}.items():
+    losses = []
+    for scale in (1 / 255, 1.0):
         model = scaled_network(scale, seed)
         batches = fashion.batches("train", batch_size=64, seed=seed)
         model.fit(batches, epochs=3, shuffle=False, verbose=0)
-        found[name] = validation_loss(model)
-    differences.append(found["raw"] - found["rescaled"])
-    print(f"seed {seed}: rescaled loss {found['rescaled']:.2f}, raw loss {found['raw']:.2f}")
+        losses.append(validation_loss(model))
+    rescaled, raw = losses
+    differences.append(raw - rescaled)
+    print(f"seed {seed}: rescaled loss {rescaled:.2f}, raw loss {raw:.2f}")
 
 # %%
 mean = np.mean(differences)
@@ -951,17 +916,17 @@ assert min(differences) > 0
 EPOCHS = course.pick(quick=10, full=20)
 BATCH_SIZE = course.pick(quick=64, full=128)
 classifier = fresh()
-history = classifier.fit(
+run = classifier.fit(
     fashion.batches("train", BATCH_SIZE, seed=0),
     epochs=EPOCHS,
     validation_data=(x_val, y_val),
     shuffle=False,  # the dataset shuffles
     verbose=2,
-).history
+)
 
 # %%
 plots.learning_curves(
-    {"784-100-30-10": history},
+    {"784-100-30-10": run.history},
     title="In the last epochs, training improves more than validation",
 )
 
@@ -975,13 +940,13 @@ plots.learning_curves(
 # true for the training images and not for new ones. Compare the middle of the training with its end.
 
 # %%
-for epoch in (1, EPOCHS // 2, EPOCHS):
-    training_loss = history["loss"][epoch - 1]
-    val_loss = history["val_loss"][epoch - 1]
-    print(f"epoch {epoch:2}: training loss {training_loss:.2f}, validation loss {val_loss:.2f}")
-middle = EPOCHS // 2 - 1
-training_gain = history["loss"][middle] - history["loss"][-1]
-validation_gain = history["val_loss"][middle] - history["val_loss"][-1]
+loss = np.array(run.history["loss"])
+val_loss = np.array(run.history["val_loss"])
+middle = EPOCHS // 2
+print(f"training,   middle: loss {loss[middle]:.2f}, end: loss {loss[-1]:.2f}")
+print(f"validation, middle: loss {val_loss[middle]:.2f}, end: loss {val_loss[-1]:.2f}")
+training_gain = loss[middle] - loss[-1]
+validation_gain = val_loss[middle] - val_loss[-1]
 assert training_gain > validation_gain
 
 # %% [markdown]
@@ -989,9 +954,10 @@ assert training_gain > validation_gain
 
 # %%
 test_loss, test_accuracy = classifier.evaluate(x_test, y_test, verbose=0)
-standard_error = math.sqrt(test_accuracy * (1 - test_accuracy) / len(y_test))
-print(f"{fashion.name}: test accuracy {test_accuracy:.3f} on {len(y_test):,} images")
-print(f"standard error of the accuracy {standard_error:.3f}")
+variance = test_accuracy * (1 - test_accuracy)
+standard_error = math.sqrt(variance / len(y_test))
+print(fashion.name, "test images:", len(y_test))
+print(f"test accuracy {test_accuracy:.3f}, standard error {standard_error:.3f}")
 assert test_accuracy > 0.8
 if course.profile == "full" and fashion.source != "bundled":
     assert test_accuracy >= 0.87
@@ -1008,7 +974,7 @@ predictions = probabilities.argmax(axis=1)
 matrix = np.zeros((10, 10), dtype=int)
 for true_class, predicted_class in zip(y_test, predictions):
     matrix[true_class, predicted_class] += 1
-plots.confusion_matrix(matrix, fashion.class_names)
+plots.confusion_matrix(matrix, class_names)
 
 # %% [markdown]
 # The diagonal counts the correct predictions. The largest number off the diagonal is the most frequent mistake. Did you
@@ -1017,21 +983,24 @@ plots.confusion_matrix(matrix, fashion.class_names)
 # %%
 mistakes = matrix.copy()
 np.fill_diagonal(mistakes, 0)
-true_class, predicted_class = np.unravel_index(mistakes.argmax(), mistakes.shape)
-print("true class:     ", fashion.class_names[true_class])
-print("predicted class:", fashion.class_names[predicted_class])
-print(mistakes.max(), "of", matrix[true_class].sum(), "images of the true class")
+most_frequent = mistakes.argmax()
+true_class, predicted_class = np.unravel_index(most_frequent, mistakes.shape)
+print("true class:     ", class_names[true_class])
+print("predicted class:", class_names[predicted_class])
+print("how often:      ", mistakes.max())
 
 # %% [markdown]
 # `training.evaluate` predicts a whole dataset and counts the same matrix. Notebook 10 uses it.
 
 # %%
-evaluation = training.evaluate(classifier, fashion.batches("test"))
+test_batches = fashion.batches("test")
+evaluation = training.evaluate(classifier, test_batches)
 correct = np.trace(matrix)  # the sum of the diagonal
-print(f"{correct} of {matrix.sum()} correct: accuracy {correct / matrix.sum():.3f}")
+by_hand = correct / matrix.sum()
+print("correct:", correct, "of", matrix.sum())
+print(f"accuracy {by_hand:.3f}")
 assert np.array_equal(matrix, evaluation.confusion)
-assert np.isclose(correct / matrix.sum(), test_accuracy)
-assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10))
+assert np.isclose(by_hand, test_accuracy)
 
 # %% [markdown]
 # Now look at mistakes themselves. Here are the wrong predictions with the highest probability. Would you have known the
@@ -1039,13 +1008,14 @@ assert np.array_equal(matrix.sum(axis=1), np.bincount(y_test, minlength=10))
 
 # %%
 wrong = np.flatnonzero(predictions != y_test)
-confidence = probabilities[wrong].max(axis=1)
-surest = wrong[np.argsort(-confidence)][:10]
+confidence = probabilities.max(axis=1)
+order = np.argsort(-confidence[wrong])
+surest = wrong[order[:10]]
 titles = []
 for i in surest:
-    true_name = fashion.class_names[y_test[i]]
-    predicted_name = fashion.class_names[predictions[i]]
-    titles.append(f"{true_name}\npredicted {predicted_name}, {probabilities[i].max():.0%}")
+    true_name = class_names[y_test[i]]
+    predicted_name = class_names[predictions[i]]
+    titles.append(f"{true_name}\npredicted {predicted_name}, {confidence[i]:.0%}")
 plots.image_grid(
     x_test[surest],
     titles,
@@ -1077,11 +1047,16 @@ print(f"sum of the probabilities {answer.sum():.3f}")
 assert answer.shape == (1, 10)
 
 # %%
-best_three = answer[0].argsort()[::-1][:3]
+from_small_to_large = np.argsort(answer[0])
 lines = []
-for k in best_three:
-    lines.append(f"{answer[0][k]:.0%} {fashion.class_names[k]}")
-plots.image_grid(batch_of_one, ["\n".join(lines)], size=2.6, title="The three best answers")
+for k in from_small_to_large[-3:]:
+    lines.append(f"{answer[0, k]:.0%} {class_names[k]}")
+plots.image_grid(
+    batch_of_one,
+    ["\n".join(lines)],
+    title="The three most probable classes",
+    size=2.6,
+)
 
 # %% [markdown]
 # ### Exercise 5 · Classify one image, and name the likely mistake
@@ -1089,7 +1064,7 @@ plots.image_grid(batch_of_one, ["\n".join(lines)], size=2.6, title="The three be
 # Write `name_it(model, image, class_names, matrix)`. `image` is a single image, (28, 28). Return two class names. The
 # first is the most probable class. Suppose that this answer is wrong: which class is then most often the true one? That
 # is the second name, and `matrix` tells you. It is a confusion matrix as above: its rows are the true classes. Then try
-# `name_it(classifier, x_test[0], fashion.class_names, matrix)`.
+# `name_it(classifier, x_test[0], class_names, matrix)`.
 
 
 # %%
@@ -1104,37 +1079,149 @@ exercises.single.check(name_it)
 # %% [markdown]
 # ## For reference
 #
-# You need not read this section now. Come back to it when you meet one of these arguments.
+# You need not read this section now. Come back when you meet one of these arguments of `compile`.
 #
+# ### Names and objects
+#
+# A name such as `"adam"` stands for an object with its default settings. Give the object itself when you want another
+# setting. The **learning rate**, for example, says how large the changes of the weights are.
+
+# %%
+by_name = fresh()
+by_object = fresh()
+by_object.compile(
+    optimizer=keras.optimizers.Adam(learning_rate=0.001),
+    loss=keras.losses.SparseCategoricalCrossentropy(),
+    metrics=[keras.metrics.SparseCategoricalAccuracy()],
+)
+for model in (by_name, by_object):
+    keras.utils.set_random_seed(1)
+    model.fit(few_images, few_labels, batch_size=100, verbose=0)
+weights = weight_difference(by_name, by_object)
+print("largest difference: weights", weights)
+assert weights <= TOLERANCE
+
+# %% [markdown]
 # ### The optimizers by name
 #
-# A name gives the optimizer with its default settings. Below, each of them makes its first step on one weight: once
-# with the gradient 1, once with the gradient 100.
+# Each of these optimizers makes its first step on one weight: once with the gradient 1, once with the gradient 100. The
+# weight is 0 before the step, so the table shows the change.
+
 
 # %%
+def first_step(name, gradient):
+    """Return what the first step of an optimizer adds to a weight of 0."""
+    optimizer = keras.optimizers.get(name)
+    weight = keras.Variable([0.0])
+    optimizer.apply([tf.constant([gradient])], [weight])
+    return weight.numpy()[0]
+
+
 names = ["sgd", "rmsprop", "adam", "adamw", "adadelta", "adagrad"]
 names += ["adamax", "nadam", "ftrl", "lion", "adafactor"]
-first_steps = {}
 for name in names:
-    first_steps[name] = []
-    for gradient in (1.0, 100.0):
-        optimizer = keras.optimizers.get(name)
-        weight = keras.Variable([0.0])
-        optimizer.apply([tf.constant([gradient])], [weight])
-        first_steps[name].append(float(weight.numpy()[0]))
-    rate = float(optimizer.learning_rate)
-    small, large = first_steps[name]
-    print(f"{name:9} learning rate {rate:.3f}, first step {small:9.6f} and {large:9.6f}")
+    small = first_step(name, 1.0)
+    large = first_step(name, 100.0)
+    print(f"{name:9} gradient 1: {small:9.6f}   gradient 100: {large:9.6f}")
 
 # %% [markdown]
-# The first step of `sgd` is the learning rate times the gradient, so it is 100 times as large for the second gradient.
-# The first step of `adam` has the size of the learning rate for both gradients.
+# The step of `sgd` is the learning rate, 0.01, times the gradient. So it is 100 times as large for the second gradient.
+# The step of `adam` has the size of its learning rate, 0.001, for both gradients.
 
 # %%
-assert np.allclose(first_steps["sgd"], [-0.01, -1.0])
-assert np.allclose(first_steps["adam"], [-0.001, -0.001])
+assert np.isclose(first_step("sgd", 1.0), -0.01)
+assert np.isclose(first_step("sgd", 100.0), -1.0)
+assert np.isclose(first_step("adam", 1.0), -0.001)
+assert np.isclose(first_step("adam", 100.0), -0.001)
 
 # %% [markdown]
+# ### Several outputs, several losses
+#
+# A model can answer two questions about one image. Each answer has its own last layer, called a **head**. Our second
+# question is about brightness: the mean of the pixels, divided by 255.
+
+# %%
+keras.utils.set_random_seed(0)
+image = keras.Input((28, 28), name="image")
+x = layers.Rescaling(1 / 255)(image)
+x = layers.Flatten()(x)
+x = layers.Dense(64, activation="relu", name="hidden")(x)
+kind = layers.Dense(10, activation="softmax", name="kind")(x)
+brightness = layers.Dense(1, name="brightness")(x)
+two_heads = keras.Model(
+    inputs=image,
+    outputs={"kind": kind, "brightness": brightness},
+    name="two_heads",
+)
+plots.model_graph(two_heads, "Two heads receive the output of one hidden layer")
+
+# %% [markdown]
+# Each head has a loss of its own: cross-entropy for the class, mean squared error (`"mse"`) for the brightness. Training
+# makes one number small, so the losses are added. **Loss weights** say how much each of them counts.
+
+
+# %%
+def targets(images, labels):
+    """Return what the two heads should answer, by the names of the heads."""
+    return {"kind": labels, "brightness": images.mean(axis=(1, 2)) / 255}
+
+
+losses = {"kind": "sparse_categorical_crossentropy", "brightness": "mse"}
+two_heads.compile(
+    optimizer="adam",
+    loss=losses,
+    loss_weights={"kind": 1.0, "brightness": 10.0},
+)
+report = two_heads.evaluate(
+    x_val,
+    targets(x_val, y_val),
+    batch_size=100,
+    verbose=0,
+    return_dict=True,
+)
+
+# %%
+by_hand = 1.0 * report["kind_loss"] + 10.0 * report["brightness_loss"]
+print(f"kind:       loss {report['kind_loss']:.3f}")
+print(f"brightness: loss {report['brightness_loss']:.3f}")
+print(f"together:   loss {report['loss']:.3f}")
+print(f"by hand:    loss {by_hand:.3f}")
+assert np.isclose(report["loss"], by_hand, rtol=1e-3)
+
+# %% [markdown]
+# What does training do to a head whose loss has the weight 0?
+
+
+# %%
+def change_of_head(loss_weight):
+    """Train one epoch; return the largest change of a weight in the head for brightness."""
+    two_heads.compile(
+        optimizer="adam",
+        loss=losses,
+        loss_weights={"kind": 1.0, "brightness": loss_weight},
+    )
+    head = two_heads.get_layer("brightness")
+    kernel_before = head.kernel.numpy()
+    two_heads.fit(
+        few_images,
+        targets(few_images, few_labels),
+        batch_size=100,
+        verbose=0,
+    )
+    return largest_difference(kernel_before, head.kernel.numpy())
+
+
+# %%
+without_loss = change_of_head(0.0)
+with_loss = change_of_head(10.0)
+print(f"loss weight 0:  weights of the head changed by {without_loss:.3f}")
+print(f"loss weight 10: weights of the head changed by {with_loss:.3f}")
+assert without_loss == 0
+assert with_loss > 0
+
+# %% [markdown]
+# Nothing: with the loss weight 0 this head does not learn.
+#
 # ### Weights for single images: `weighted_metrics`
 #
 # A **sample weight** says how much one image counts in the loss. `metrics` ignore sample weights, `weighted_metrics`
@@ -1147,22 +1234,27 @@ two_heads.compile(
     metrics={"kind": "accuracy"},
     weighted_metrics={"kind": "accuracy"},
 )
-shirt = fashion.class_names.index("Shirt")
-sample_weights = np.where(y_val == shirt, 5.0, 1.0)
+shirt = class_names.index("Shirt")
+sample_weight = np.where(y_val == shirt, 5.0, 1.0)
 report = two_heads.evaluate(
-    x_val, targets_val, sample_weight=sample_weights, verbose=0, return_dict=True
+    x_val,
+    targets(x_val, y_val),
+    sample_weight=sample_weight,
+    verbose=0,
+    return_dict=True,
 )
-correct = two_heads.predict(x_val, verbose=0)["kind"].argmax(axis=1) == y_val
-plain_mean = correct.mean()
-weighted_mean = np.average(correct, weights=sample_weights)
+answers = two_heads.predict(x_val, verbose=0)
 
 # %%
-plain = report["kind_accuracy"]
-weighted = report["kind_weighted_accuracy"]
-print(f"metrics:          accuracy {plain:.3f}, by hand accuracy {plain_mean:.3f}")
-print(f"weighted_metrics: accuracy {weighted:.3f}, by hand accuracy {weighted_mean:.3f}")
-assert np.isclose(plain, plain_mean)
-assert np.isclose(weighted, weighted_mean)
+correct = np.argmax(answers["kind"], axis=1) == y_val
+plain = np.mean(correct)
+weighted = np.average(correct, weights=sample_weight)
+print(f"metrics:          accuracy {report['kind_accuracy']:.3f}")
+print(f"by hand:          accuracy {plain:.3f}")
+print(f"weighted_metrics: accuracy {report['kind_weighted_accuracy']:.3f}")
+print(f"by hand:          accuracy {weighted:.3f}")
+assert np.isclose(report["kind_accuracy"], plain)
+assert np.isclose(report["kind_weighted_accuracy"], weighted)
 
 # %% [markdown]
 # ### The other arguments of `compile`
@@ -1175,18 +1267,29 @@ assert np.isclose(weighted, weighted_mean)
 
 # %%
 calls = []
-counter = keras.callbacks.LambdaCallback(
-    on_train_batch_end=lambda step, logs: calls.append(step)
-)
+
+
+class Counter(keras.callbacks.Callback):
+    """Notes each call after a training step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        calls.append(batch)
+
+
 model = fresh()
 model.compile(
     optimizer="adam",
     loss="sparse_categorical_crossentropy",
     steps_per_execution=10,
 )
-model.fit(x_train[:2000], y_train[:2000], batch_size=20, callbacks=[counter], verbose=0)
-print(f"{int(model.optimizer.iterations)} steps, {len(calls)} calls of the callback")
-assert int(model.optimizer.iterations) == 100
+model.fit(
+    few_images,
+    few_labels,
+    batch_size=20,
+    callbacks=[Counter()],
+    verbose=0,
+)
+print("steps", int(model.optimizer.iterations), "calls", len(calls))
 assert len(calls) == 10
 
 # %% [markdown]
