@@ -334,9 +334,10 @@ branches = Exercise(
     observe=observe_wide_and_deep,
     praise="It has 81,890 parameters.",
     hints=(
-        "Draw it first: two boxes on the left, one on the right. Where do the two paths meet?",
-        XX
-        "it there.",
+        "Draw the model first: two inputs on the left, one output on the right. Where are the "
+        "two paths joined?",
+        "The image goes through the network of section 2, up to its 30 units. The facts are "
+        "joined there.",
         "`layers.Concatenate()` takes a list of tensors. `keras.Model` takes a list or a "
         "dictionary of inputs.",
     ),
@@ -389,8 +390,8 @@ branches.wrong(
     "joined a layer too early",
 )(joining(at="the middle"))
 branches.wrong(
-    "The facts go nowhere: the last layer sees the image's 30 units only. Draw your model "
-    "and follow the arrows.",
+    "The facts are not used: the last layer receives the 30 units only. Draw your model and "
+    "follow the arrows.",
     "facts not connected",
 )(joining(at="nowhere"))
 branches.wrong(
@@ -542,8 +543,7 @@ def integer_labels(images, labels, batch_size, seed):
 
 
 @pairs.wrong(
-    "You shuffled batches, not images: the same images always sit together. Look at the "
-    "order of your two steps."
+    "You shuffled whole batches, not single images. Look at the order of your two steps."
 )
 def shuffled_after_batching(images, labels, batch_size, seed):
     batches = one_hot_pairs(images, labels).batch(batch_size)
@@ -564,7 +564,7 @@ def not_shuffled(images, labels, batch_size, seed):
     return one_hot_pairs(images, labels).batch(batch_size)
 
 
-@pairs.wrong("You did not hand the seed on, so nobody can repeat your order.")
+@pairs.wrong("You did not use the seed, so nobody can repeat your order.")
 def seed_not_used(images, labels, batch_size, seed):
     return one_hot_pairs(images, labels).shuffle(len(images)).batch(batch_size)
 
@@ -670,12 +670,12 @@ single = Exercise(
     reference=name_it,
     observe=observe_name,
     hints=(
-        "The model wants a batch. What does it answer for a batch of one, and where in there "
-        "are your numbers?",
-        "A row of the matrix holds one true class. Where are all images that were called "
-        "by one name?",
-        "Leave out the images that were called so rightly. Work on a copy: the matrix is "
-        "not yours.",
+        "The model expects a batch. What is the shape of its answer for a batch of one image, "
+        "and where are your ten numbers in it?",
+        "A row of the matrix holds one true class. Where are all images with one predicted "
+        "class?",
+        "Leave out the correct predictions of this class. Change a copy, not the matrix "
+        "itself.",
     ),
 )
 
@@ -707,13 +707,13 @@ def naming(
 
 
 single.wrong(
-    "You took the largest number down the batch. There is one image in it, so that is "
-    "always place 0: which axis holds the classes?",
+    "You took the largest number along the batch. There is one image in the batch, so that is "
+    "always position 0: which axis holds the classes?",
     "argmax along the batch",
 )(naming(lambda probabilities: int(np.argmax(probabilities, axis=0)[0])))
 single.wrong(
-    "Your first name is right. For the second you read the row: what the network says of "
-    "true ones. Here you know what it said, and ask what is true.",
+    "Your first name is right. For the second you read a row: it holds the predictions for one "
+    "true class. Here you know the prediction, and ask for the true class.",
     "row read for column",
 )(naming(line=lambda matrix, k: matrix[k]))
 single.wrong(
@@ -724,8 +724,8 @@ single.wrong(
 
 
 single.wrong(
-    "You handed the model a single image, and it was promised a batch of them. What does "
-    "its shape lack?",
+    "You gave the model a single image, and it expects a batch of images. What does the shape "
+    "of one image lack?",
     "no axis for the batch",
 )(naming(prepared=lambda image: image))
 
@@ -739,7 +739,7 @@ def numbers_instead_of_names(model, image, class_names, matrix):
 
 
 @single.wrong(
-    "Your two names are the same, because most images that are called so are so. Which "
+    "Your two names are the same, because most predictions of this class are correct. Which "
     "cell should not count?"
 )
 def diagonal_not_left_out(model, image, class_names, matrix):
@@ -749,8 +749,8 @@ def diagonal_not_left_out(model, image, class_names, matrix):
 
 
 @single.wrong(
-    "Your second name is the runner-up in this image. The question is what the matrix "
-    "knows of such guesses."
+    "Your second name is the second most probable class of this image. The question is what "
+    "the matrix says about such predictions."
 )
 def second_most_probable(model, image, class_names, matrix):
     probabilities = np.asarray(model(image[None]))[0]
@@ -759,8 +759,8 @@ def second_most_probable(model, image, class_names, matrix):
 
 
 @single.wrong(
-    "The names are right, but you wrote zeros into the matrix itself: whoever gave it to you "
-    "still needs it."
+    "The names are right, but you changed the matrix itself: the caller still needs it. Work "
+    "on a copy."
 )
 def matrix_changed(model, image, class_names, matrix):
     names = name_it(model, image, class_names, matrix)
