@@ -257,7 +257,7 @@ assert weights <= TOLERANCE
 assert outputs <= TOLERANCE
 
 # %% [markdown]
-# Are they still equal after training? Only if their gradients agree, too. The words `compile` and `fit` are explained
+# Are they still equal after training? Then their gradients must agree, too. The words `compile` and `fit` are explained
 # in section 5.
 
 # %%
@@ -277,7 +277,8 @@ assert weights <= TOLERANCE
 # %% [markdown]
 # ### A common mistake: asking for the parameters before the input is known
 #
-# The model below has no `Input`. Then we ask how many parameters it has.
+# The model below has no `Input`. Then we ask how many parameters it has. The [Keras
+# guide](https://keras.io/guides/sequential_model/) warns of this.
 
 # %%
 unbuilt = keras.Sequential([layers.Flatten(), layers.Dense(10)])
@@ -356,7 +357,7 @@ exercises.both.check(both_ways)
 # ## 4 · When one chain is not enough
 #
 # A Sequential model is one chain: each layer after the first receives the output of the layer before it. Suppose that
-# the upper half and the lower half of an image shall each have a dense layer of their own. That makes two inputs and
+# the upper half and the lower half of an image should each have a dense layer of their own. That makes two inputs and
 # two **branches**, which are joined at the end. The Functional API can write this down.
 
 
@@ -666,8 +667,8 @@ assert plain.dtype == "float32"
 assert integers.dtype == "uint8"
 
 # %% [markdown]
-# **Third, each layer.** Before a layer computes, it casts floats to its own float type, here float32. Integers stay
-# integers, unless the layer computes floats from them. We call two layers alone, without a model around them. `Flatten`
+# **Third, each layer.** By default a layer casts floats to its own float type, here float32. Integers stay integers,
+# unless the layer computes floats from them. We call two layers alone, without a model around them. `Flatten`
 # only moves numbers. `Rescaling` computes.
 
 # %%
@@ -686,8 +687,8 @@ assert rescaled_images.dtype == "float32"
 # %% [markdown]
 # ### Shuffled, but how often?
 #
-# With arrays, `fit` shuffles by default. The model `NotingModel` shows the order. We give it the numbers 0 to 7, in one batch,
-# for three epochs. A seed is set, as in every notebook of this course. How many different orders do you expect?
+# With arrays, `fit` shuffles by default. `NotingModel` shows the order. We give it the numbers 0 to 7, in one batch, for
+# three epochs. A seed is set, as in every notebook of this course. How many different orders do you expect?
 
 # %%
 numbers = np.arange(8).reshape(8, 1)
@@ -735,8 +736,8 @@ for buffer_size in (1, 3, 12):
     assert np.max(places_too_early) < buffer_size
 
 # %% [markdown]
-# A buffer of 1 changes nothing. With a buffer of 3, the first number can only be 0, 1 or 2. In general, a number
-# can come at most two places too early here. So choose a buffer as large as the dataset if the memory allows it.
+# A buffer of 1 changes nothing. With a buffer of 3, the first number can only be 0, 1 or 2. A number can come
+# at most two places too early. So choose a buffer as large as the dataset if the memory allows it.
 #
 # Here is the whole dataset, for a loss with one-hot labels.
 
@@ -949,8 +950,7 @@ assert np.array_equal(matrix, evaluation.confusion)
 assert np.isclose(by_hand, test_accuracy)
 
 # %% [markdown]
-# Now look at mistakes themselves. Here are the wrong predictions with the highest probability. Would you have known the
-# true class?
+# Now look at the mistakes themselves. Here are the wrong predictions with the highest probability.
 
 # %%
 wrong = np.flatnonzero(predictions != y_test)
