@@ -127,7 +127,7 @@ def of_my_own(path):
 
 checkpoint.wrong(
     "Your file holds the epoch of the lowest loss: that is what the callback watches unless "
-    "it is told otherwise. What is the accuracy on the validation pictures called in the "
+    "it is told otherwise. What is the accuracy on the validation images called in the "
     "logs?",
     "monitor left at val_loss",
 )(lambda path: callbacks.ModelCheckpoint(path, save_best_only=True))
@@ -151,8 +151,8 @@ checkpoint.wrong(
     "direction without monitor",
 )(lambda path: callbacks.ModelCheckpoint(path, mode="max", save_best_only=True))
 checkpoint.wrong(
-    "You watch the accuracy on the training pictures. The network may know those by heart: "
-    "which pictures judge it?",
+    "You watch the accuracy on the training images. The network may know those by heart: "
+    "which images judge it?",
     "training accuracy monitored",
 )(
     lambda path: callbacks.ModelCheckpoint(
@@ -220,7 +220,7 @@ stop = Exercise(
     notebook=NOTEBOOK,
     number=2,
     title="Predict the stop",
-    objective="predict, from the patience you set, when a run stops",
+    objective="predict after which epoch `EarlyStopping` stops a run",
     reference=epochs_run,
     observe=observe_stop,
     hints=(
@@ -268,7 +268,7 @@ def stopper(better=lambda value, best, last: value < best, starts_anew=True, lat
 
 stop.wrong(
     "You stop one epoch too late: it stops at the end of the last epoch that the patience "
-    "bears. Compare with what the rehearsal printed for a patience of 2.",
+    "bears. Compare with what the simulation printed for a patience of 2.",
     "one epoch too late",
 )(stopper(late=1))
 stop.wrong(
@@ -350,7 +350,7 @@ patiences = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="Slow down twice, then stop",
-    objective="choose patiences and rates that do not work against each other",
+    objective="choose settings of several callbacks that do not work against each other",
     reference=watchers,
     observe=observe_watchers,
     hints=(
@@ -422,7 +422,7 @@ patiences.wrong(
     "last weights instead of best",
 )(both(3, 8, restore=False))
 patiences.wrong(
-    "Nothing happened in seventeen epochs. The rehearsal plays a val_loss and nothing else: "
+    "Nothing happened in seventeen epochs. The simulation gives a val_loss and nothing else: "
     "what do yours watch?",
     "something else monitored",
 )(both(3, 8, monitor="loss"))
@@ -531,8 +531,8 @@ def reached(logs, goal):
 
 
 good.wrong(
-    "You look at the accuracy on the training pictures, which the network may know by heart. "
-    "Which name in the logs belongs to the validation pictures?",
+    "You look at the accuracy on the training images, which the network may know by heart. "
+    "Which name in the logs belongs to the validation images?",
     "training accuracy",
 )(stopper_if(lambda logs, goal: logs["accuracy"] >= goal))
 good.wrong(
@@ -544,17 +544,17 @@ good.wrong(
     "monitor in the wrong direction",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy", 2.0) <= goal))
 good.wrong(
-    "Somebody trains without validation pictures, and your callback breaks the run: a "
+    "Somebody trains without validation images, and your callback breaks the run: a "
     "dictionary has no value for a name that is not in it.",
     "missing name looked up",
 )(stopper_if(lambda logs, goal: logs["val_accuracy"] >= goal))
 good.wrong(
-    "Without validation pictures `get` gives None, and None cannot be compared with a "
+    "Without validation images `get` gives None, and None cannot be compared with a "
     "number. What should happen then?",
     "None compared with the goal",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy") >= goal))
 good.wrong(
-    "You stop a run that has no validation pictures. What did you put in the place of the "
+    "You stop a run that has no validation images. What did you put in the place of the "
     "missing accuracy, and is it at least the goal?",
     "missing accuracy taken for good",
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy", 1.0) >= goal))
@@ -636,7 +636,7 @@ resume = Exercise(
     notebook=NOTEBOOK,
     number=5,
     title="A run that can be killed",
-    objective="resume a run that was killed, and prove that nothing was lost",
+    objective="resume a run that was killed, and check that it ends with the same weights",
     reference=train_to,
     observe=observe_resume,
     hints=(
