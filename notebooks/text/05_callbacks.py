@@ -12,7 +12,7 @@
 # - resume a run that was killed, and check that it ends with the same weights.
 #
 # **Needs** notebook 02: `compile`, `fit`, validation.
-# **Time** 60 minutes to read, 45 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 80 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -58,11 +58,12 @@ y_few = y_all[:FEW]
 validation = fashion.arrays("val")
 
 # %% [markdown]
-# **Overfitting** means: the training loss still falls, but the validation loss no longer falls. The network then learns
-# the training images by heart.
+# **Overfitting** means: the network fits the training images better and better, but not new images. The training loss
+# falls while the validation loss rises.
 #
-# All files of this notebook go into one folder. The next cell empties it. The other two functions build and train a
-# model. `shuffle=False` keeps the images in the same order in every epoch, so that two runs can be compared.
+# All files of this notebook go into one folder. The next cell empties the folder. Then `new_model` builds a model, and
+# `train` trains it. `shuffle=False` keeps the images in the same order in every epoch, so that two runs can be
+# compared.
 
 # %%
 folder = runtime.output_folder("05_callbacks")
@@ -413,8 +414,8 @@ assert np.isclose(restored_loss, min(restored_history["val_loss"]), atol=1e-3)
 #
 # The callbacks of sections 3 to 5 need no images. They need the number of the epoch, the logs and the model. So we can
 # call them ourselves, and give them a list of losses that we made up. `simulate` calls the methods that `fit` would
-# call, in the same order. `CallbackList` is the class that `fit` uses for this. The result is a list: the learning rate
-# of each epoch that was run. Its length is the number of these epochs.
+# call, in the same order. `CallbackList` calls a method of all callbacks in a list. The result is a list of learning
+# rates: one for each epoch that was run.
 
 
 # %%
@@ -444,16 +445,27 @@ def simulate(values, callback_list, model=None, name="val_loss"):
 
 
 # %% [markdown]
-# First a list whose lowest value is the third. When does the run stop, for a patience of 0, 1, 2 and 3?
+# Does the simulation agree with a real run? We give it the losses of the run that `EarlyStopping` stopped.
+
+# %%
+stopper = callbacks.EarlyStopping(patience=4)
+simulated = len(simulate(stopped_history["val_loss"] + [0.0], [stopper]))
+print("epochs simulated:", simulated)
+print("epochs of the run:", stop_epoch)
+assert simulated == stop_epoch
+
+# %% [markdown]
+# Yes: the simulation did not use the value that we appended. Now a list whose lowest value is the third. When does the
+# run stop, for a patience of 0, 1, 2 and 3?
 
 # %%
 losses = [3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0]
 stops = []
 for patience in (0, 1, 2, 3):
     stopper = callbacks.EarlyStopping(patience=patience)
-    stop_epoch = len(simulate(losses, [stopper]))
-    stops.append(stop_epoch)
-    print(f"patience {patience}: stops after epoch {stop_epoch}")
+    ran = len(simulate(losses, [stopper]))
+    stops.append(ran)
+    print(f"patience {patience}: stops after epoch {ran}")
 assert stops == [4, 4, 5, 6]
 
 # %% [markdown]
@@ -495,12 +507,13 @@ assert rates[7] == 1e-3
 assert rates[8] == 5e-4
 
 # %%
-plots.lines(
-    range(1, len(plateau) + 1),
-    {"learning rate": rates},
-    "epoch",
-    "learning rate",
+fig, [[ax]] = plots.figure(1, 1, (7.2, 2.6))
+ax.step(range(1, len(rates) + 1), rates, where="mid")
+ax.set(xlabel="epoch", ylabel="learning rate")
+plots.describe(
+    fig,
     "The learning rate is halved after every three epochs without a new best",
+    f"Learning rates of {len(rates)} epochs: {rates}",
 )
 
 # %% [markdown]
@@ -567,6 +580,8 @@ for row, when in enumerate(acts.values()):
     below.plot(when, [row] * len(when), "o")
 below.invert_yaxis()
 below.set(xlabel="epoch", xlim=above.get_xlim())
+for ax in (above, below):
+    ax.set_xticks(epochs)
 plots.describe(
     fig,
     "The rate is cut 5 epochs after the best epoch, and the run is stopped 7 epochs after it",
@@ -837,8 +852,8 @@ exercises.good.check(StopWhenGood)
 # epochs. If `fit` is called again with the same folder, it continues from there.
 #
 # We test it on a run that is really killed. A second Python process loads our best model and trains. It ends itself
-# after the eighth batch of the third epoch. `os._exit` ends a process at once: no `finally` and no method of a callback
-# runs any more.
+# after the eighth batch of the third epoch. [`os._exit`](https://docs.python.org/3/library/os.html#os._exit) ends a
+# process at once, without any cleanup.
 
 # %%
 SCRIPT = """
@@ -1001,8 +1016,8 @@ assert from_fifth == 8
 
 # %% [markdown]
 # `mode`: `"min"` if less is better, `"max"` if more is better. `"auto"`, the default, decides by the name of the
-# monitored value: it knows losses and the metrics of `compile`. For another name it raises an error. All callbacks with
-# a `monitor` have this argument.
+# monitored value. It knows `val_loss` and, for example, `val_accuracy`. For an unknown name it raises an error. All
+# three callbacks with a `monitor` have this argument.
 
 # %%
 accuracies = [0.1, 0.3, 0.5, 0.6, 0.7]
