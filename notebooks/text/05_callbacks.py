@@ -176,7 +176,8 @@ run = new_model().fit(
 # - `monitor` is the name of a value in the logs. The default is `"val_loss"`.
 # - With `save_best_only=True` the callback saves only if this value is better than in all epochs before.
 # - The file's name may contain the epoch and values from the logs. `{epoch:02d}` is the epoch in two digits,
-#   `{val_loss:.2f}` the loss with two decimals. Without them, each file overwrites the one before.
+#   `{val_loss:.2f}` the loss with two decimals. A name without such parts is used for all epochs: each file overwrites
+#   the one before.
 
 # %%
 # About 4 seconds.
@@ -199,9 +200,9 @@ val_losses = history["val_loss"]
 best_epoch = int(np.argmin(val_losses)) + 1
 plots.lines(
     range(1, EPOCHS + 1),
-    {"validation loss": val_losses},
+    {"training loss": history["loss"], "validation loss": val_losses},
     "epoch",
-    "validation loss",
+    "loss",
     f"The validation loss is lowest in epoch {best_epoch} of {EPOCHS}, not in the last",
     points={"lowest": ([best_epoch], [min(val_losses)])},
 )
@@ -215,13 +216,13 @@ saved_epochs = []
 for name in files_in(folder / "trail"):
     saved_epochs.append(int(name[:2]))
 print("saved in epochs", saved_epochs)
-
 assert saved_epochs[-1] == best_epoch < EPOCHS
 
 # %% [markdown]
 # What is in the file? A `.keras` file is a zip archive of three files: the versions, the **configuration** (layers,
 # loss, optimizer), and the weights. The last of the three also holds the **optimizer state**: what the optimizer
-# remembers between two steps. Adam remembers two running means for each weight, and the number of steps.
+# remembers between two steps. [Adam](https://arxiv.org/abs/1412.6980) remembers two running means for each weight, and
+# the number of steps.
 
 # %%
 with zipfile.ZipFile(folder / "best.keras") as archive:
@@ -269,7 +270,7 @@ print(error_message(old_checkpoint))
 
 # %% [markdown]
 # There is no argument `period`. Write `save_freq="epoch"`, or leave it out: it is the default. An integer for
-# `save_freq` counts batches, not epochs. For weights alone, the name must end in `.weights.h5`. For a whole model, let
+# `save_freq` counts batches, not epochs (see *For reference*). For weights alone, the name must end in `.weights.h5`. For a whole model, let
 # it end in `.keras`.
 
 # %%
@@ -395,7 +396,7 @@ assert np.isclose(loss_now, last_loss, atol=1e-3)
 assert loss_now > lowest_loss
 
 # %% [markdown]
-# The last weights, four epochs past the best. With `restore_best_weights=True` the best weights come back:
+# It holds the last weights, four epochs after the best. With `restore_best_weights=True` it gets the best weights back:
 
 # %%
 restoring = callbacks.EarlyStopping(
@@ -495,7 +496,7 @@ exercises.stop.check(epochs_run)
 #
 # ### A common mistake: to read LR as the error
 #
-# The name is sometimes read as *reduce the error on a plateau*. But LR stands for learning rate. In a simulation the
+# A mistaken reading of the name is *reduce the error on a plateau*. But LR stands for learning rate. In a simulation the
 # losses are given, so no callback can change them. What changes?
 
 # %%
@@ -522,8 +523,8 @@ plots.describe(
 #
 # ### Three callbacks in one `fit`
 #
-# Often all three are used together. Here the plateau has a patience of 5, the stop a patience of 7. `verbose=1` lets
-# each say when it acts.
+# All three can be used in one run. Here `ReduceLROnPlateau` has a patience of 5, `EarlyStopping` a patience of 7. With
+# `verbose=1` each prints a line when it acts.
 
 # %%
 # About 5 seconds.
