@@ -270,8 +270,8 @@ print(error_message(old_checkpoint))
 
 # %% [markdown]
 # There is no argument `period`. Write `save_freq="epoch"`, or leave it out: it is the default. An integer for
-# `save_freq` counts batches, not epochs (see *For reference*). For weights alone, the name must end in `.weights.h5`. For a whole model, let
-# it end in `.keras`.
+# `save_freq` counts batches, not epochs (see *For reference*). For weights alone, the name must end in `.weights.h5`.
+# For a whole model, let it end in `.keras`.
 
 # %%
 callbacks.ModelCheckpoint(
@@ -496,8 +496,8 @@ exercises.stop.check(epochs_run)
 #
 # ### A common mistake: to read LR as the error
 #
-# A mistaken reading of the name is *reduce the error on a plateau*. But LR stands for learning rate. In a simulation the
-# losses are given, so no callback can change them. What changes?
+# A mistaken reading of the name is *reduce the error on a plateau*. But LR stands for learning rate. In a simulation
+# the losses are given, so no callback can change them. What changes?
 
 # %%
 plateau = [1.0, 0.8, 0.7, 0.65, 0.6] + [0.62, 0.61, 0.63, 0.62] * 3
@@ -754,7 +754,7 @@ for file in event_files:
 # - **Colab, Kaggle:** a cell with `%load_ext tensorboard`, then `%tensorboard --logdir` and the folder
 #   ([guide](https://www.tensorflow.org/tensorboard/tensorboard_in_notebooks)).
 #
-# Give each run a folder of its own: TensorBoard takes a folder for a run
+# Give each run a folder of its own: for TensorBoard, one folder is one run
 # ([README](https://github.com/tensorflow/tensorboard#runs-comparing-different-executions-of-your-model)). The section
 # *For reference* reads an event file without TensorBoard.
 #
@@ -924,19 +924,19 @@ assert int(resumed.optimizer.iterations) == int(uninterrupted.optimizer.iteratio
 assert not (folder / "backup").exists()
 
 # %% [markdown]
-# The resumed run ran epochs 3 and 4 only, and its weights are the same. After a run that ended well, the backup is
-# deleted. So the next run with this folder starts from the beginning.
+# The resumed run trained in epochs 3 and 4 only, and its weights are the same. After a run that ended well, the backup
+# is deleted. So the next run with this folder starts from the beginning.
 #
 # ### What is not in the backup
 #
 # - **The order of the images.** A dataset that shuffles begins with its first order again.
-# - **The random state of layers** such as `Dropout` (notebook 07).
-# - **The memory of the other callbacks.**
+# - **The random state of layers.** A layer such as `Dropout` (notebook 07) draws its first random numbers again.
+# - **The memory of the other callbacks.** A new callback does not know the interrupted run.
 #
-# Our run had a fixed order and no such layer. The section *For reference* shows the first two. The third can cost you
-# your best model. A new `ModelCheckpoint` does not know the best value of the interrupted run. It saves the first model
-# that it sees. So it overwrites the best one. Below, a model of two parameters with a loss of 9.9 overwrites our
-# classifier.
+# Our run had a fixed order and no such layer. The section *For reference* shows the first two. Because of the third, you
+# may lose your best model. A new `ModelCheckpoint` does not know the best value of the interrupted run. It saves the
+# first model that it sees. So it overwrites the best one. Below, a model of two parameters with a loss of 9.9
+# overwrites our classifier.
 
 # %%
 copy = folder / "copy.keras"
@@ -959,8 +959,8 @@ assert kept.count_params() == loaded.count_params()
 # ### Exercise 5 · A run that can be killed
 #
 # Write `train_to(model, pairs, backup, epochs, *watchers)`. It trains `model` on `pairs`, a dataset of batches, to the
-# end of epoch `epochs`. It gives the callbacks `watchers` to `fit`, too. If a call is interrupted, the same call with a new
-# model and the same folder `backup` must continue the run. After a run that ended well the folder is gone.
+# end of epoch `epochs`. It gives the callbacks `watchers` to `fit`, too. If a call is interrupted, the same call with a
+# new model and the same folder `backup` must continue the run. After a run that ended well the folder is gone.
 
 
 # %%
@@ -975,7 +975,8 @@ exercises.resume.check(train_to)
 # %% [markdown]
 # ## For reference
 #
-# The arguments of the callbacks, one by one. Each cell changes one argument and shows what changes.
+# The arguments of the callbacks, one by one. Each example changes one argument and shows the effect. All arguments are
+# listed on the [pages of the callbacks](https://keras.io/api/callbacks/).
 #
 # ### EarlyStopping
 #
@@ -1093,8 +1094,8 @@ assert len(rates) == len(slow)
 assert rates[-1] < rates[0]
 
 # %% [markdown]
-# In five epochs the loss falls by 0.00005, less than `min_delta`. For `ReduceLROnPlateau` this is a plateau, and it cuts
-# the rate. For `EarlyStopping` each epoch is a new best, and it does not stop the run.
+# In five epochs the loss falls by 0.00005, less than `min_delta`. For `ReduceLROnPlateau` this is a plateau, and it
+# cuts the rate. For `EarlyStopping` each epoch is a new best, and it does not stop the run.
 
 # %% [markdown]
 # ### ModelCheckpoint
@@ -1127,7 +1128,7 @@ assert len(written) == 3
 #
 # `save_freq` as an integer: a backup after this many batches. But a resumed run begins at the start of the epoch. So
 # the batches before the interruption are trained on twice. Here are two epochs of four batches, interrupted after the
-# seventh: eleven steps are made, not eight. `delete_checkpoint=False` keeps the backup after the run.
+# seventh: eleven steps are made, not eight. `delete_checkpoint=False` keeps the backup after a run that ended well.
 
 
 # %%
@@ -1138,7 +1139,11 @@ class Interrupt(callbacks.Callback):
 
 
 x_tiny = np.ones((4, 1))
-backup = callbacks.BackupAndRestore(folder / "often", save_freq=1)
+backup = callbacks.BackupAndRestore(
+    folder / "often",
+    save_freq=1,
+    delete_checkpoint=False,
+)
 settings = {"batch_size": 1, "epochs": 2, "verbose": 0}
 try:
     tiny_model().fit(x_tiny, x_tiny, callbacks=[backup, Interrupt()], **settings)
@@ -1148,6 +1153,7 @@ model = tiny_model()
 run = model.fit(x_tiny, x_tiny, callbacks=[backup], **settings)
 print("steps in all:", int(model.optimizer.iterations))
 assert int(model.optimizer.iterations) == 7 + 4
+print("kept after the run:", files_in(folder / "often"))
 
 # %% [markdown]
 # Two things that are not in the backup. **The order of the images**: a dataset that shuffles makes a new order in each
@@ -1192,7 +1198,7 @@ assert not np.array_equal(first, second)
 # %% [markdown]
 # ### One callback object in two runs
 #
-# May the same objects be handed to a second `fit`? The second run below starts with a high loss. It improves in every
+# What happens if the same objects are given to a second `fit`? The second run below starts with a high loss. It improves in every
 # epoch, but it stays above the best loss of the first run, 1.0.
 
 # %%
