@@ -219,7 +219,7 @@ print("saved in epochs", saved_epochs)
 assert saved_epochs[-1] == best_epoch < EPOCHS
 
 # %% [markdown]
-# What is in the file? A `.keras` file is a zip archive of three files: the versions, the **configuration** (layers,
+# A `.keras` file is a zip archive of three files: the versions, the **configuration** (layers,
 # loss, optimizer), and the weights. The last of the three also holds the **optimizer state**: what the optimizer
 # remembers between two steps. [Adam](https://arxiv.org/abs/1412.6980) remembers two running means for each weight, and
 # the number of steps.
@@ -809,7 +809,7 @@ plots.lines(
 )
 
 # %% [markdown]
-# Is this right? We check the second batch. A new model makes one step on the first batch. Then we compute its loss on
+# We check this for the second batch. A new model makes one step on the first batch. Then we compute its loss on
 # the second batch.
 
 # %%
@@ -933,8 +933,8 @@ assert not (folder / "backup").exists()
 # - **The random state of layers.** A layer such as `Dropout` (notebook 07) draws its first random numbers again.
 # - **The memory of the other callbacks.** A new callback does not know the interrupted run.
 #
-# Our run had a fixed order and no such layer. The section *For reference* shows the first two. Because of the third, you
-# may lose your best model. A new `ModelCheckpoint` does not know the best value of the interrupted run. It saves the
+# Our run had a fixed order and no such layer. The section *For reference* shows the first two. Because of the third,
+# you may lose your best model. A new `ModelCheckpoint` does not know the best value of the interrupted run. It saves the
 # first model that it sees. So it overwrites the best one. Below, a model of two parameters with a loss of 9.9
 # overwrites our classifier.
 
@@ -1198,8 +1198,8 @@ assert not np.array_equal(first, second)
 # %% [markdown]
 # ### One callback object in two runs
 #
-# What happens if the same objects are given to a second `fit`? The second run below starts with a high loss. It improves in every
-# epoch, but it stays above the best loss of the first run, 1.0.
+# What happens if the same objects are given to a second `fit`? The second run below starts with a high loss. Its loss
+# falls in every epoch, but it stays above the best loss of the first run, 1.0.
 
 # %%
 first_run = [3.0, 1.0, 2.0, 2.0]

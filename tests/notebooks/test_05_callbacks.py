@@ -30,7 +30,7 @@ def compiled():
     return model
 
 
-def pictures():
+def images():
     random = np.random.default_rng(0)
     return random.integers(0, 256, (40, 6, 6), dtype="uint8"), random.integers(0, 3, 40)
 
@@ -50,7 +50,7 @@ def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
 
     def train(model, *watchers):
         settings = {"batch_size": 10, "epochs": 4, "shuffle": False, "verbose": 0}
-        return model.fit(*pictures(), callbacks=list(watchers), **settings).history
+        return model.fit(*images(), callbacks=list(watchers), **settings).history
 
     whole, resumed = compiled(), compiled()
     train(whole)
@@ -69,7 +69,7 @@ def test_a_run_interrupted_anywhere_and_resumed_equals_the_uninterrupted_one(
 @pytest.mark.slow
 def test_a_checkpoint_is_loaded_in_a_fresh_process_and_trains_on_from_there(tmp_path):
     """The other process gets the file alone: no code of the course."""
-    x, y = pictures()
+    x, y = images()
     model = compiled()
     model.fit(
         x,
@@ -78,11 +78,11 @@ def test_a_checkpoint_is_loaded_in_a_fresh_process_and_trains_on_from_there(tmp_
         verbose=0,
         callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")],
     )
-    np.savez(tmp_path / "pictures.npz", x=x, y=y)
+    np.savez(tmp_path / "images.npz", x=x, y=y)
     code = """
 import sys
 import keras, numpy as np
-saved = np.load("pictures.npz")
+saved = np.load("images.npz")
 model = keras.models.load_model("2.keras")
 np.save("outputs.npy", model.predict(saved["x"], verbose=0))
 before = int(model.optimizer.iterations.numpy())
@@ -108,3 +108,30 @@ def test_the_rule_of_exercise_2_stops_where_keras_does(patience):
             )
         )
         assert callbacks.epochs_run(losses, patience) == real, losses
+
+
+@pytest.mark.parametrize("patience", [1, 2, 4])
+@pytest.mark.parametrize("cooldown", [0, 1, 2, 5])
+def test_the_first_epoch_after_a_cut_counts_in_spite_of_a_cooldown(patience, cooldown):
+    logs = [{"val_loss": 1.0}] * 24
+    rates = callbacks.rehearse(
+        callbacks.tiny(),
+        logs,
+        keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=patience, cooldown=cooldown),
+    )
+    assert rates.count(rates[0]) == 1 + patience
+    assert rates.count(rates[1 + patience]) == patience + max(cooldown - 1, 0)
+
+
+def test_a_checkpoint_is_written_for_each_new_best_and_for_nothing_else(tmp_path):
+    losses = [3.0, 2.0, 2.0, 2.5, 1.0, 1.5]
+    callbacks.rehearse(
+        callbacks.tiny(),
+        [{"val_loss": loss} for loss in losses],
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True),
+    )
+    assert sorted(file.name for file in tmp_path.glob("*.keras")) == [
+        "1.keras",
+        "2.keras",
+        "5.keras",
+    ]
