@@ -52,9 +52,8 @@ from helpers.exercises import ex05_callbacks as exercises
 fashion = data.fashion()
 x_all, y_all = fashion.arrays("train")
 # With few images the network overfits after some epochs. That is wanted here.
-FEW = course.pick(quick=300, full=2000)
-x_few = x_all[:FEW]
-y_few = y_all[:FEW]
+x_few = x_all[:300]
+y_few = y_all[:300]
 validation = fashion.arrays("val")
 
 # %% [markdown]
