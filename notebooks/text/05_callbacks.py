@@ -273,7 +273,7 @@ print(error_message(old_checkpoint))
 # For a whole model, let it end in `.keras`.
 
 # %%
-callbacks.ModelCheckpoint(
+new_checkpoint = callbacks.ModelCheckpoint(
     folder / "weights.{epoch:02d}-{val_loss:.2f}.weights.h5",
     save_best_only=True,
     save_weights_only=True,
@@ -1137,6 +1137,7 @@ class Interrupt(callbacks.Callback):
             raise KeyboardInterrupt
 
 
+shutil.rmtree(folder / "often", ignore_errors=True)  # of an earlier run of this cell
 x_tiny = np.ones((4, 1))
 backup = callbacks.BackupAndRestore(
     folder / "often",
