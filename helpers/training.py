@@ -165,7 +165,8 @@ def predict(
         looks = [images]
         if mirror:
             looks.append(images[:, :, ::-1])
-        outputs.append([model.predict_on_batch(look) for look in looks])
+        # TensorFlow warns where many models in a row are traced, as `model.predict` would do.
+        outputs.append([model(look, training=False) for look in looks])
         labels.append(label.numpy())
     if not labels:
         raise ValueError("The dataset is empty: there is nothing to predict.")
