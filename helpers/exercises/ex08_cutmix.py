@@ -38,7 +38,7 @@ box = Exercise(
     notebook=NOTEBOOK,
     number=1,
     title="The box",
-    objective="turn a share into a box, and clip it at the edge of the image",
+    objective="turn a proportion into a box, and clip the box at the edge of the image",
     reference=box_at,
     observe=observe_box,
     hints=(
@@ -88,12 +88,12 @@ def boxes(size=square_root, start=clipped_start, end=clipped_end):
 
 
 box.wrong(
-    "You cut each side by the share itself. Two sides are cut, so the share acts twice: "
-    "multiply your box's sides and compare with the area that was asked for.",
-    "share taken for the side",
+    "You cut each side by the proportion itself. Two sides are cut, so the proportion acts "
+    "twice: multiply your box's sides and compare with the area that was asked for.",
+    "proportion taken for the side",
 )(boxes(lambda lam, side: int((1 - lam) * side)))
 box.wrong(
-    "Your box covers the share lambda. But lambda is what stays of A: which part of the "
+    "Your box covers the proportion lambda. But lambda is what stays of A: which part of the "
     "image is left for the box?",
     "lambda taken for the box",
 )(boxes(lambda lam, side: int(np.sqrt(lam) * side)))
@@ -142,8 +142,8 @@ def edges_in_pairs(lam, row, column, height, width):
 
 def mix(label_a, label_b, box, height, width):
     top, left, bottom, right = box
-    share = (bottom - top) * (right - left) / (height * width)
-    return (1 - share) * label_a + share * label_b
+    weight = (bottom - top) * (right - left) / (height * width)
+    return (1 - weight) * label_a + weight * label_b
 
 
 def observe_mix(answer):
@@ -204,7 +204,7 @@ def measured_from_the_corner(label_a, label_b, box, height, width):
 
 
 @label.wrong(
-    "You gave B its share and let A keep all. Add your label's entries up: A's pixels under "
+    "You gave B its weight and let A keep all. Add your label's entries up: A's pixels under "
     "the box are gone."
 )
 def nothing_taken_from_a(label_a, label_b, box, height, width):
@@ -212,7 +212,7 @@ def nothing_taken_from_a(label_a, label_b, box, height, width):
 
 
 @label.wrong(
-    "You let the larger share win. The picture shows both, and a label may say so: it need "
+    "You let the larger weight win. The image shows both, and a label may say so: it need "
     "not be one class."
 )
 def winner_takes_all(label_a, label_b, box, height, width):
@@ -242,9 +242,9 @@ def mix_batch(images, labels, boxes, partner):
     in_rows = (row >= top) & (row < bottom)  # (N, H)
     in_columns = (column >= left) & (column < right)  # (N, W)
     mask = in_rows[:, :, None] & in_columns[:, None, :]  # (N, H, W)
-    share = mask.mean(axis=(1, 2))[:, None]
+    weight = mask.mean(axis=(1, 2))[:, None]
     mixed_images = np.where(mask[..., None], images[partner], images)
-    mixed_labels = (1 - share) * labels + share * labels[partner]
+    mixed_labels = (1 - weight) * labels + weight * labels[partner]
     return mixed_images, mixed_labels
 
 
@@ -276,7 +276,7 @@ batch = Exercise(
         "Section 3 made one mask from one box. Give the edges the shape (N, 1), and the same "
         "comparisons make N masks.",
         "`np.where(mask[..., None], images[partner], images)` pastes. The mean of a mask is "
-        "its image's share.",
+        "its image's weight.",
     ),
 )
 
@@ -285,12 +285,12 @@ batch = Exercise(
 def one_after_the_other(images, labels, boxes, partner):
     height, width = images.shape[1:3]
     mixed = images.copy()
-    shared = labels.copy()
+    mixed_labels = labels.copy()
     for i, (top, left, bottom, right) in enumerate(boxes):
         other = partner[i]
         mixed[i, top:bottom, left:right] = images[other, top:bottom, left:right]
-        shared[i] = mix(labels[i], labels[other], boxes[i], height, width)
-    return mixed, shared
+        mixed_labels[i] = mix(labels[i], labels[other], boxes[i], height, width)
+    return mixed, mixed_labels
 
 
 @batch.wrong(
@@ -317,17 +317,17 @@ def one_box_for_all(images, labels, boxes, partner):
     "The images are right, but all labels got the same weight: you took the mean over the "
     "whole batch, too."
 )
-def one_share_for_all(images, labels, boxes, partner):
+def one_weight_for_all(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes, partner)
     top, left, bottom, right = np.transpose(boxes)
     height, width = images.shape[1:3]
-    share = np.mean((bottom - top) * (right - left)) / (height * width)
-    return mixed, (1 - share) * labels + share * labels[partner]
+    weight = np.mean((bottom - top) * (right - left)) / (height * width)
+    return mixed, (1 - weight) * labels + weight * labels[partner]
 
 
 @batch.wrong(
     "The images are mixed and the labels are as before. What should row 0 say about the "
-    "picture it belongs to?"
+    "image it belongs to?"
 )
 def labels_left_alone(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes, partner)
@@ -351,7 +351,7 @@ fault = quiz(
     notebook=NOTEBOOK,
     number=4,
     title="Find the fault",
-    objective="tell a right implementation from a wrong one by counting",
+    objective="find a wrong label by counting pixels",
     name="fault",
     right="B",
     because="Around (5, 60) the box leaves the image, and the label does not know it.",
@@ -366,7 +366,7 @@ fault = quiz(
         ),
     },
     hints=(
-        "Mix images that are filled with their own number, as in section 7, and print one of "
+        "Mix images that are filled with their own number, as in section 8, and print one of "
         "them.",
         "Where does the box about row 5 begin? Which pixels does (1 - lam) count?",
     ),
@@ -375,13 +375,18 @@ fault = quiz(
 
 # Exercise 5
 
+# Student's t: beyond so many standard errors the mean of n numbers is by chance in 5 of 100
+# cases if the true mean is 0. Keys are n.
+T_LIMITS = {3: 4.30, 4: 3.18, 5: 2.78}
+
 
 def verdict(changes):
-    mean = np.mean(changes)
-    margin = 2 * np.std(changes, ddof=1) / np.sqrt(len(changes))
-    if abs(mean) <= margin:
+    n = len(changes)
+    standard_error = np.std(changes, ddof=1) / np.sqrt(n)
+    margin = T_LIMITS[n] * standard_error
+    if abs(np.mean(changes)) <= margin:
         return "cannot tell"
-    return "helps" if mean > 0 else "hurts"
+    return "helps" if np.mean(changes) > 0 else "hurts"
 
 
 def observe_verdict(answer):
@@ -391,9 +396,10 @@ def observe_verdict(answer):
         [-0.10, 0.10, 0.01],
         [0.10, 0.02, 0.05],
         [0.05, 0.01, 0.00],
-        [0.06, 0.02, 0.005],
+        [0.10, 0.045, 0.06],
+        [0.10, 0.05, 0.06],
         [0.09, 0.03, 0.001],
-        [0.11, 0.12, 0.10, -0.01],
+        [0.11, 0.12, 0.10, 0.11, -0.01],
         [-0.05, 0.01, 0.00],
     ]
     for changes in tables:
@@ -404,36 +410,37 @@ table = Exercise(
     notebook=NOTEBOOK,
     number=5,
     title="Read the table",
-    objective="say whether it helped, from several seeds",
+    objective="judge from several seeds whether CutMix helped",
     reference=verdict,
     observe=observe_verdict,
     hints=(
-        "Three numbers are needed: the mean, the spread, and how many seeds there are.",
-        "`np.std(changes, ddof=1)` is the spread. How far from 0 must the mean be, on either "
-        "side?",
+        "Three numbers are needed: the mean, the standard error, and the limit for this many "
+        "seeds.",
+        "`np.std(changes, ddof=1)` divided by the root of n is the standard error. How far "
+        "from 0 must the mean be, on either side?",
     ),
 )
 
 
 @table.right
-def by_t_value(changes):
+def by_interval(changes):
     changes = np.asarray(changes)
-    t = changes.mean() / (changes.std(ddof=1) / len(changes) ** 0.5)
-    if abs(t) <= 2:
-        return "cannot tell"
-    return "helps" if t > 0 else "hurts"
+    margin = T_LIMITS[changes.size] * changes.std(ddof=1) / changes.size**0.5
+    if changes.mean() - margin > 0:
+        return "helps"
+    return "hurts" if changes.mean() + margin < 0 else "cannot tell"
 
 
 @table.wrong(
     "You looked at the sign of the mean alone. Three tosses of a coin have a mean, too: what "
-    "is the spread for?"
+    "is the standard error for?"
 )
 def sign_of_the_mean(changes):
     return "helps" if np.mean(changes) > 0 else "hurts"
 
 
 @table.wrong(
-    "You asked whether all seeds agree. Three may agree by luck, and one may stray: compare "
+    "You asked whether all seeds agree. Three may agree by chance, and one may differ: compare "
     "mean and margin."
 )
 def all_seeds_agree(changes):
@@ -443,12 +450,12 @@ def all_seeds_agree(changes):
 
 
 def by_margin(margin):
-    """Return an answer with a margin of its own, made of the spread and the number of seeds."""
+    """Return an answer with a margin of its own, made of the deviation and the number."""
 
     def answer(changes):
         mean = np.mean(changes)
-        spread = np.std(changes, ddof=1)
-        if abs(mean) <= margin(spread, len(changes)):
+        deviation = np.std(changes, ddof=1)
+        if abs(mean) <= margin(deviation, len(changes)):
             return "cannot tell"
         return "helps" if mean > 0 else "hurts"
 
@@ -456,30 +463,41 @@ def by_margin(margin):
 
 
 table.wrong(
-    "Your margin is the spread of single runs. The mean of several runs strays less: what "
-    "does their number do?",
+    "Your margin is made of the deviation of single runs. The mean of several runs varies "
+    "less: what does their number do?",
     "number of seeds forgotten",
-)(by_margin(lambda spread, count: 2 * spread))
+)(by_margin(lambda deviation, n: T_LIMITS[n] * deviation))
 table.wrong(
-    "You asked for one standard error, not for two. One is passed by luck in a third of all "
-    "comparisons.",
-    "factor two forgotten",
-)(by_margin(lambda spread, count: spread / count**0.5))
+    "You asked for one standard error. If nothing changes, one is passed by chance in more "
+    "than a third of all comparisons.",
+    "limit forgotten",
+)(by_margin(lambda deviation, n: deviation / n**0.5))
+table.wrong(
+    "You asked for two standard errors. With few seeds the standard error is itself uncertain: "
+    "which limit is in the table for this many seeds?",
+    "two standard errors",
+)(by_margin(lambda deviation, n: 2 * deviation / n**0.5))
+table.wrong(
+    "You took the limit of three seeds for every number of seeds. Which key of the table "
+    "belongs to five changes?",
+    "always the limit of three",
+)(by_margin(lambda deviation, n: T_LIMITS[3] * deviation / n**0.5))
 
 
 @table.wrong(
-    "You used NumPy's own spread, which divides by n. Read the exercise again: which `ddof` "
+    "You used NumPy's own deviation, which divides by n. Read the exercise again: which `ddof` "
     "did it ask for?"
 )
-def spread_divided_by_n(changes):
-    error = np.std(changes) / np.sqrt(len(changes))
-    return by_margin(lambda spread, count: 2 * error)(changes)
+def deviation_divided_by_n(changes):
+    n = len(changes)
+    error = np.std(changes) / np.sqrt(n)
+    return by_margin(lambda deviation, n: T_LIMITS[n] * error)(changes)
 
 
 @table.wrong(
-    "You see gains only. A loss can be as certain as a gain: on which side of 0 did you "
+    "You found gains only. A loss can be as certain as a gain: on which side of 0 did you "
     "compare with the margin?"
 )
-def losses_not_seen(changes):
+def losses_not_found(changes):
     found = verdict(changes)
     return "cannot tell" if found == "hurts" else found
