@@ -20,42 +20,42 @@ NOTEBOOK = "06_input_pipelines_and_cnn"
 # Exercise 1
 
 
-def load_split(folder, size, share, seed):
+def load_split(folder, size, proportion, seed):
     return keras.utils.image_dataset_from_directory(
         folder,
         label_mode="categorical",
         batch_size=8,
         image_size=(size, size),
         seed=seed,
-        validation_split=share,
+        validation_split=proportion,
         subset="both",
         crop_to_aspect_ratio=True,
     )
 
 
 @cache
-def pictures():
+def images():
     """Return 15 PNG files, twice as wide as high.
 
     They hold 250 at both sides, and 10, 20, 30 ... in the middle.
     """
     made = np.full((15, 8, 16, 3), 250, "uint8")
     made[:, :, 4:12] = 10 * np.arange(1, 16)[:, None, None, None]
-    return [tf.io.encode_png(picture).numpy() for picture in made]
+    return [tf.io.encode_png(image).numpy() for image in made]
 
 
 def make_folder(folder):
-    """Write the pictures into folders of 3 classes."""
-    for number, picture in enumerate(pictures()):
+    """Write the images into folders of 3 classes."""
+    for number, image in enumerate(images()):
         file = Path(folder, f"class_{number // 5}", f"{number:02}.png")
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(picture)
+        file.write_bytes(image)
 
 
 def joined(batches):
-    """Return the pictures of some batches, their numbers, and their labels."""
-    pictures, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return pictures, np.round(pictures[:, 4, 4, 0] / 10).astype(int).tolist(), labels
+    """Return the images of some batches, their numbers, and their labels."""
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return images, np.round(images[:, 4, 4, 0] / 10).astype(int).tolist(), labels
 
 
 def class_of(number):
@@ -76,9 +76,9 @@ def observe_split(answer):
             three_epochs(without_optimizations(part.repeat(3)).as_numpy_iterator())
             for part in parts
         )
-        pictures, numbers, labels = joined(train[0])
+        images, numbers, labels = joined(train[0])
         _, held, held_labels = joined(val[0])
-        yield "the shape of one picture", pictures.shape[1:]
+        yield "the shape of one image", images.shape[1:]
         sizes = [len(labels) for _, labels in train[0]]
         yield "the sizes of the training batches", sizes
         sizes = [len(labels) for _, labels in val[0]]
@@ -88,11 +88,11 @@ def observe_split(answer):
             found = [*labels.argmax(1), *held_labels.argmax(1)]
             wanted = [class_of(number) for number in numbers + held]
             yield "whether each label fits its folder", found == wanted
-        has_bars = bool((pictures[:, 0] == 0).all())
+        has_bars = bool((images[:, 0] == 0).all())
         yield "whether there are black bars", has_bars
-        shows_both_sides = bool((pictures[:, 4, 0] > 240).all())
-        yield "whether a picture was squeezed", shows_both_sides and not has_bars
-        yield "how many pictures are in both parts", len(set(numbers) & set(held))
+        shows_both_sides = bool((images[:, 4, 0] > 240).all())
+        yield "whether an image was squeezed", shows_both_sides and not has_bars
+        yield "how many images are in both parts", len(set(numbers) & set(held))
         held_classes = {class_of(number) for number in held}
         yield "whether there are several classes to validate with", len(held_classes) > 1
         _, second, _ = joined(train[1])
@@ -108,7 +108,7 @@ def observe_split(answer):
 split = Exercise(
     notebook=NOTEBOOK,
     number=1,
-    title="A split to trust",
+    title="A split without overlap",
     objective=(
         "turn a folder of classes into two datasets, and predict what each argument changes"
     ),
@@ -118,7 +118,7 @@ split = Exercise(
         "One call can return both parts. The table of section 2 has a row for each demand.",
         "Look at `subset`, `label_mode` and `crop_to_aspect_ratio`. Nothing need be said "
         "about `shuffle`.",
-        '`subset="both"` mixes the files once, by `seed`, and shuffles only the training '
+        '`subset="both"` shuffles the files once, by `seed`, and shuffles only the training '
         "part later.",
     ),
 )
@@ -127,13 +127,13 @@ split = Exercise(
 def loader(**changes):
     """Return an answer that differs from the reference in the arguments given."""
 
-    def answer(folder, size, share, seed):
+    def answer(folder, size, proportion, seed):
         usual = {
             "label_mode": "categorical",
             "batch_size": 8,
             "image_size": (size, size),
             "seed": seed,
-            "validation_split": share,
+            "validation_split": proportion,
             "subset": "both",
             "crop_to_aspect_ratio": True,
         }
@@ -143,8 +143,8 @@ def loader(**changes):
 
 
 @split.right
-def encoded_later(folder, size, share, seed):
-    parts = loader(batch_size=None, label_mode="int")(folder, size, share, seed)
+def encoded_later(folder, size, proportion, seed):
+    parts = loader(batch_size=None, label_mode="int")(folder, size, proportion, seed)
     count = len(parts[0].class_names)
     return [
         part.map(lambda image, label: (image, tf.one_hot(label, count))).batch(8)
@@ -153,8 +153,8 @@ def encoded_later(folder, size, share, seed):
 
 
 split.wrong(
-    "The pictures are squeezed into the square. A flower twice as wide as high should not "
-    "become a thin one: which argument minds the aspect ratio?",
+    "The images are squeezed into the square. A flower twice as wide as high should not "
+    "become a thin one: which argument keeps the aspect ratio?",
     "stretched",
 )(loader(crop_to_aspect_ratio=False))
 split.wrong(
@@ -163,28 +163,28 @@ split.wrong(
     "whole numbers for labels",
 )(loader(label_mode="int"))
 split.wrong(
-    "Nothing is mixed, so the validation part is what the alphabet puts last: print the "
+    "Nothing is shuffled, so the validation part is what the alphabet puts last: print the "
     "labels in it.",
     "not shuffled",
 )(loader(shuffle=False))
 
 
 @split.wrong(
-    "Some pictures are in both parts. Two calls cut the list at the same place only if it "
-    "was mixed alike."
+    "Some images are in both parts. Two calls cut the list at the same place only if it "
+    "was shuffled with the same seed."
 )
-def two_seeds(folder, size, share, seed):
-    train = loader(subset="training")(folder, size, share, seed)
-    return train, loader(subset="validation")(folder, size, share, seed + 1)
+def two_seeds(folder, size, proportion, seed):
+    train = loader(subset="training")(folder, size, proportion, seed)
+    return train, loader(subset="validation")(folder, size, proportion, seed + 1)
 
 
 @split.wrong(
-    "The parts are right, but the validation pictures come in a new order each time. Two "
+    "The parts are right, but the validation images come in a new order each time. Two "
     "calls shuffle both parts; which `subset` does not?"
 )
-def validation_shuffled(folder, size, share, seed):
+def validation_shuffled(folder, size, proportion, seed):
     return tuple(
-        loader(subset=subset)(folder, size, share, seed)
+        loader(subset=subset)(folder, size, proportion, seed)
         for subset in ("training", "validation")
     )
 
@@ -217,11 +217,11 @@ epoch = Exercise(
     notebook=NOTEBOOK,
     number=2,
     title="How long is an epoch?",
-    objective="say who waits for whom, and how long an epoch takes",
+    objective="calculate how long an epoch takes, with and without `prefetch`",
     reference=epoch_seconds,
     observe=observe_epoch,
     hints=(
-        "Count the pieces on the picture, from left to right, once for each row of it.",
+        "Count the pieces in the figure, from left to right, once for each part of it.",
         "With prefetch: what happens before anything can be trained on, and what after the "
         "last batch is read?",
         "In between, each round ends when the slower of the two is done: `max(read, train)`.",
@@ -258,14 +258,14 @@ epoch.wrong(
     "reading is always hidden",
 )(with_prefetch(lambda read, train, batches: read + batches * train))
 epoch.wrong(
-    "Yours is the same with and without prefetch. Look at the lower row of the picture: how "
+    "Yours is the same with and without prefetch. Look at the lower part of the figure: how "
     "many pieces long is it?",
     "prefetch changes nothing",
 )(with_prefetch(lambda read, train, batches: batches * (read + train)))
 
 
 @epoch.wrong(
-    "You overlap the two also without prefetch. Look at the upper row: is anything read "
+    "You overlap the two also without prefetch. Look at the upper part: is anything read "
     "while it trains?"
 )
 def always_overlapping(read, train, batches, prefetch):
@@ -276,8 +276,8 @@ def always_overlapping(read, train, batches, prefetch):
 
 
 def tuned(files, read, vary, batch_size):
-    pictures = files.map(read, num_parallel_calls=tf.data.AUTOTUNE).cache()
-    varied = pictures.shuffle(len(files)).map(vary, num_parallel_calls=tf.data.AUTOTUNE)
+    images = files.map(read, num_parallel_calls=tf.data.AUTOTUNE).cache()
+    varied = images.shuffle(len(files)).map(vary, num_parallel_calls=tf.data.AUTOTUNE)
     return varied.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -289,16 +289,16 @@ def observe_order(answer):
         files_read.append(int(number))
         return np.float32(number)
 
-    def change_one(picture):
+    def change_one(image):
         changes.append(1)
-        return np.float32(picture + len(changes) / 10_000)
+        return np.float32(image + len(changes) / 10_000)
 
     def read(number):
-        picture = tf.numpy_function(read_one, [number], tf.float32, stateful=False)
-        return tf.ensure_shape(picture, ()), number
+        image = tf.numpy_function(read_one, [number], tf.float32, stateful=False)
+        return tf.ensure_shape(image, ()), number
 
-    def vary(picture, label):
-        changed = tf.numpy_function(change_one, [picture], tf.float32, stateful=False)
+    def vary(image, label):
+        changed = tf.numpy_function(change_one, [image], tf.float32, stateful=False)
         return tf.ensure_shape(changed, ()), label
 
     dataset = answer(tf.data.Dataset.range(44), read, vary, 8)
@@ -311,7 +311,7 @@ def observe_order(answer):
     epochs = three_epochs([first, *iterator])
     yield "the sizes of the batches, sorted", sorted(len(labels) for _, labels in epochs[0])
     orders = [np.concatenate([labels for _, labels in epoch]).tolist() for epoch in epochs]
-    yield "how many different pictures an epoch has", len(set(orders[0]))
+    yield "how many different images an epoch has", len(set(orders[0]))
     yield "how often a file was read in three epochs", len(files_read)
     yield "whether the second epoch has the order of the first", orders[0] == orders[1]
     companies = [{frozenset(labels.tolist()) for _, labels in epoch} for epoch in epochs]
@@ -323,15 +323,15 @@ def observe_order(answer):
     yield "whether a file can come 21 places early", earliest >= 21
     changed = [
         {
-            int(label): picture - label
-            for pictures, labels in epoch
-            for picture, label in zip(pictures, labels, strict=True)
+            int(label): image - label
+            for images, labels in epoch
+            for image, label in zip(images, labels, strict=True)
         }
         for epoch in epochs[:2]
     ]
-    yield "whether the pictures are changed", all(change > 0 for change in changed[0].values())
+    yield "whether the images are changed", all(change > 0 for change in changed[0].values())
     yield (
-        "whether a picture is changed as in the first epoch",
+        "whether an image is changed as in the first epoch",
         any(changed[0][label] == changed[1].get(label) for label in changed[0]),
     )
     yield "whether the next batch is made while one is in use", ahead
@@ -341,13 +341,16 @@ order = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="The right order",
-    objective="put the stages of a pipeline in an order that loses nothing",
+    objective=(
+        "put the parts of an input pipeline in an order in which no image is lost and every "
+        "epoch is different"
+    ),
     reference=tuned,
     observe=observe_order,
     hints=(
         "What must not run twice for a file, and what must run anew in each epoch? The cache "
         "is in between.",
-        "Mix single pictures, not batches, and with a buffer for all of them: `len(files)` "
+        "Shuffle single images, not batches, with a buffer for all of them: `len(files)` "
         "knows how many there are.",
         "`read`, cache, shuffle, `vary`, batch, prefetch: in this order.",
     ),
@@ -382,48 +385,45 @@ def stages(*names, buffer=None, drop_remainder=False):
 
 
 order.wrong(
-    "Each epoch has the order of the first. Your cache keeps the pictures as they were mixed "
-    "once: what is drawn at random must come after it.",
+    "Each epoch has the order of the first. Your cache keeps the first order: `shuffle` must "
+    "come after it.",
     "cache after shuffle",
 )(stages("read", "shuffle", "cache", "vary", "batch", "prefetch"))
 order.wrong(
-    "Each picture is changed in the same way in all epochs: your cache keeps the changed "
+    "Each image is changed in the same way in all epochs: your cache keeps the changed "
     "one. What should be new must not be kept.",
     "cache after vary",
 )(stages("read", "vary", "cache", "shuffle", "batch", "prefetch"))
 order.wrong(
-    "You kept finished batches, to save all work. Order, company and changes are now those "
-    "of the first epoch.",
+    "Your cache keeps finished batches. Their order, their images and the changes are now "
+    "those of the first epoch.",
     "cache at the end",
 )(stages("read", "shuffle", "vary", "batch", "cache", "prefetch"))
 order.wrong(
-    "You mixed batches, not pictures: the same ones meet in each epoch. On what does "
-    "`shuffle` act where you put it?",
+    "You shuffled batches, not images: the same images are together in each epoch. What are "
+    "the elements where you put `shuffle`?",
     "shuffle after batch",
 )(stages("read", "cache", "vary", "batch", "shuffle", "prefetch"))
 order.wrong(
-    "Each file is read again in every epoch. Section 4 had a stage that reads once and then "
-    "remembers.",
+    "Each file is read again in every epoch. Section 4 had a transformation that keeps "
+    "what was read.",
     "nothing cached",
 )(stages("shuffle", "read", "vary", "batch", "prefetch"))
 order.wrong(
-    "The files at the end never come first: your buffer is too small for them to travel that "
-    "far.",
+    "The last files cannot come first: the buffer of your `shuffle` is too small for that.",
     "buffer too small",
 )(stages("read", "cache", "shuffle", "vary", "batch", "prefetch", buffer=8))
 order.wrong(
-    "The last, smaller batch is gone, and its pictures with it. It was asked that none be "
-    "lost.",
+    "The last, smaller batch is gone, and its images with it. No image may be lost.",
     "remainder dropped",
 )(stages("read", "cache", "shuffle", "vary", "batch", "prefetch", drop_remainder=True))
 order.wrong(
-    "All is in order, but the reader sleeps while a batch is in use. One stage is missing at "
-    "the end.",
+    "The order is right, but no batch is read while the network trains. One transformation is "
+    "missing at the end.",
     "no prefetch",
 )(stages("read", "cache", "shuffle", "vary", "batch"))
 order.wrong(
-    "The pictures come in the order of the files, class by class. A stage that mixes them is "
-    "missing.",
+    "The images come in the order of the files, class by class. A `shuffle` is missing.",
     "never shuffled",
 )(stages("read", "cache", "vary", "batch", "prefetch"))
 
@@ -452,12 +452,12 @@ def observe_count(answer):
 count = Exercise(
     notebook=NOTEBOOK,
     number=4,
-    title="Count them",
-    objective="work out the shapes and the parameters of a CNN by hand",
+    title="Count the parameters",
+    objective="calculate the output shapes and the parameters of a CNN by hand",
     reference=count_parameters,
     observe=observe_count,
     hints=(
-        "Go through the layers as the table above does, and keep two numbers: the picture's "
+        "Go through the layers as the table above does, and keep two numbers: the image's "
         "width and its channels.",
         "A filter has 3 x 3 weights for each channel that comes in, and a bias. Then halve "
         "the size: 45 // 2 is 22.",
@@ -516,14 +516,14 @@ count.wrong(
     "halved upwards",
 )(counted(halve=lambda size: math.ceil(size / 2)))
 count.wrong(
-    "You never made the picture smaller. What does the pooling at the end of each block do "
+    "You never made the image smaller. What does the pooling at the end of each block do "
     "to its size?",
     "pooling forgotten",
 )(counted(halve=lambda size: size))
 count.wrong(
-    "You let each convolution eat the border. With `padding='same'` the size stays until it "
-    "is pooled.",
-    "convolution shrinks the picture",
+    "You made the image smaller in each convolution. With `padding='same'` the size stays the "
+    "same until it is pooled.",
+    "convolution shrinks the image",
 )(counted(halve=lambda size: (size - 2) // 2))
 count.wrong(
     "You flattened the places and forgot the channels: each place holds one number for each "
@@ -531,9 +531,9 @@ count.wrong(
     "channels forgotten when flattened",
 )(counted(flatten=lambda size, number: size**2))
 count.wrong(
-    "You began with one channel. The pictures are coloured: what is the last number of their "
+    "You began with one channel. The images are coloured: what is the last number of their "
     "shape?",
-    "grey pictures",
+    "grey images",
 )(counted(first=1))
 
 
@@ -567,7 +567,7 @@ curves = Exercise(
     notebook=NOTEBOOK,
     number=5,
     title="Read the curves",
-    objective="read two curves together, and measure overfitting as a gap",
+    objective="find overfitting in the learning curves, and measure it",
     reference=read_curves,
     observe=observe_curves,
     hints=(
@@ -587,8 +587,7 @@ def without_numpy(history):
 
 
 @curves.wrong(
-    "You counted epochs from 0, as Python does with places. People, and our pictures, begin "
-    "with 1."
+    "You counted epochs from 0, as Python does with places. The first epoch is number 1."
 )
 def epochs_from_0(history):
     best, gap = read_curves(history)
@@ -596,7 +595,7 @@ def epochs_from_0(history):
 
 
 @curves.wrong(
-    "You chose the epoch by the training loss. That falls as long as it learns by heart, so "
+    "You chose the epoch by the training loss. That falls as long as the network overfits, so "
     "it picks the last."
 )
 def by_training_loss(history):
@@ -620,7 +619,7 @@ def gap_turned_round(history):
 
 
 @curves.wrong(
-    "You threw the sign away. A network can also do better on new pictures, and then the gap "
+    "You lost the sign. A network can also do better on new images, and then the gap "
     "is negative."
 )
 def gap_without_its_sign(history):
@@ -638,7 +637,7 @@ def gap_at_the_best_epoch(history):
 
 
 @curves.wrong(
-    "Your gap is one of losses. Losses have no scale that two networks share: take the "
+    "Your gap is one of losses. The losses of two networks have no common scale: take the "
     "accuracies."
 )
 def gap_of_losses(history):
