@@ -69,7 +69,7 @@ scale = Exercise(
     observe=observe_scale,
     hints=(
         "`__init__` keeps what the user chooses, `build` makes the weight, `call` computes. "
-        "Which line belongs into which?",
+        "Which line belongs in which method?",
         "`build` is the first to know how many features there are. On which axis of "
         "`input_shape`?",
         "`self.add_weight(shape=..., initializer=...)` makes a weight that Keras knows. Its "
@@ -140,7 +140,7 @@ scale.wrong(
     "initializer forgotten",
 )(scaling(initializer=None))
 scale.wrong(
-    "Your weights begin at 1, whatever the user asks for. What became of `start`?",
+    "Your weights begin at 1, whatever the user asks for. Where do you use `start`?",
     "start not used",
 )(scaling(initializer="ones"))
 scale.wrong(
@@ -154,7 +154,7 @@ scale.wrong(
     "added instead of multiplied",
 )(scaling(call=lambda inputs, weight: inputs + weight))
 scale.wrong(
-    "You made a weight, and `call` does not use it: the inputs come out as they went in.",
+    "You made a weight, and `call` does not use it: the outputs equal the inputs.",
     "weight not used",
 )(scaling(call=lambda inputs, weight: inputs))
 
@@ -208,12 +208,12 @@ def observe_run(answer):
     inputs = np.linspace(-1, 1, 12).reshape(3, 4)
     layer, diary = watched()
     yield "the result for a new layer that doubles", answer(layer, inputs)
-    yield "what the new layer went through", tuple(diary)
+    yield "what was done to the new layer", tuple(diary)
     yield "the result the second time", answer(layer, inputs)
-    yield "what the layer went through, both times", tuple(diary)
+    yield "what was done to the layer, both times", tuple(diary)
     layer, diary = watched(dtype="mixed_float16")
     answer(layer, inputs)
-    yield "what a layer with the dtype mixed_float16 went through", tuple(diary)
+    yield "what was done to a layer with the dtype mixed_float16", tuple(diary)
 
 
 def watched(**options):
@@ -247,8 +247,8 @@ around = Exercise(
     reference=run,
     observe=observe_run,
     hints=(
-        "Three things, in this order: weights, types, arithmetic. The first is for new "
-        "layers only.",
+        "Three things in this order: make the weights (only for a layer that is not built), "
+        "convert the type, compute.",
         "`layer.built` says whether the layer is built. `layer.build` takes a shape, the "
         "batch axis included.",
         "`tf.convert_to_tensor(inputs, dtype=...)` makes a tensor of the type you ask for. "
@@ -289,8 +289,7 @@ def running(
 
 
 @around.wrong(
-    "You wrote `layer(inputs)`, which runs `__call__`. The exercise is to do its work "
-    "without it.",
+    "You wrote `layer(inputs)`, which runs `__call__`. Do the three things yourself.",
     "used layer(inputs)",
 )
 def use_it(layer, inputs):
@@ -313,8 +312,8 @@ around.wrong(
     "built without the batch axis",
 )(running(build=build_for_one_sample))
 around.wrong(
-    "The array went into `call` as it was. What arrives there after `layer(inputs)`? Look at "
-    "the Reporter above.",
+    "`call` got the array unchanged. What does `call` get after `layer(inputs)`? Look at the "
+    "Reporter above.",
     "array handed on",
 )(running(prepared=lambda layer, inputs: inputs))
 around.wrong(
@@ -355,7 +354,7 @@ class Power(keras.layers.Layer):
 
 def observe_power(answer):
     layer = answer(3.0, name="cubed", dtype="mixed_float16", trainable=False)
-    yield "what the layer makes of 2, with the exponent 3", layer(np.array([[2.0, 2.0]]))
+    yield "the layer's output for 2, with the exponent 3", layer(np.array([[2.0, 2.0]]))
     config = layer.get_config()
     yield "what get_config returns", "a dictionary" if isinstance(config, dict) else config
     if not isinstance(config, dict):
@@ -375,7 +374,7 @@ def observe_power(answer):
     yield "the type it computes in after loading", loaded.compute_dtype
     yield "whether it is trainable after loading", loaded.trainable
     yield (
-        "what the loaded layer makes of 2, saved with the exponent 3",
+        "the loaded layer's output for 2, saved with the exponent 3",
         loaded(np.array([[2.0, 2.0]])),
     )
 
@@ -498,8 +497,8 @@ def observe_dropout(answer):
         return "unchanged" if np.array_equal(result, ones) else "changed"
 
     layer = answer(0.2, seed=1)
-    yield "what becomes of the inputs at inference", compared(layer(ones, training=False))
-    yield "what becomes of the inputs if nobody says `training`", compared(layer(ones))
+    yield "the inputs at inference", compared(layer(ones, training=False))
+    yield "the inputs if `training` is not given", compared(layer(ones))
     first = layer(ones, training=True)
     yield "the shape of the result in training", getattr(first, "shape", None)
     if getattr(first, "shape", None) != ones.shape:
@@ -609,7 +608,7 @@ class TrainingTurnedRound(CustomDropout):
 dropout.wrong(
     "You keep the proportion that you should drop. How often is a draw from 0 to 1 below the "
     "rate?",
-    "share turned round",
+    "proportion turned round",
 )(dropping(kept=lambda layer, draws: draws < layer.rate))
 dropout.wrong(
     "The zeros are right, but what is left is as it was, so the mean falls. By how much must "
@@ -624,7 +623,7 @@ dropout.wrong(
 dropout.wrong(
     "You make numbers smaller at inference instead of larger in training. The means agree "
     "then, too, but the exercise wants a layer that changes nothing at inference.",
-    "made smaller at work",
+    "made smaller at inference",
 )(
     dropping(
         left=lambda layer, inputs: inputs,
@@ -649,7 +648,7 @@ dropout.wrong(
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(keras.ops.shape(inputs), seed=1)))
 dropout.wrong(
     "Your layer ignores its own seed, so the same seed does not give the same draws. What "
-    "did `__init__` make of the seed?",
+    "did `__init__` do with the seed?",
     "seed not used",
 )(dropping(draws=lambda layer, inputs: keras.random.uniform(keras.ops.shape(inputs))))
 dropout.wrong(
@@ -664,7 +663,7 @@ dropout.wrong(
     )
 )
 dropout.wrong(
-    "NumPy drew. It ignores the layer's seed, and in a compiled step its one draw becomes a "
-    "constant: the lesson's NumPyNoise did the same.",
+    "You drew with NumPy, which ignores the layer's seed. In a compiled step its one draw "
+    "becomes a constant, as in the lesson's NumPyNoise.",
     "drawn by NumPy",
 )(dropping(draws=lambda layer, inputs: np.random.uniform(size=inputs.shape).astype("float32")))
