@@ -304,7 +304,7 @@ running = Exercise(
     reference=update,
     observe=observe_update,
     hints=(
-        "Two things change. Which of them is needed to work out the other?",
+        "Two things change. Which of them is needed to calculate the other?",
         "`assign_add` changes a variable; `=` only gives a name to another object.",
         "First `count`, then `mean`: its step is (value - mean) divided by the count.",
     ),
@@ -392,7 +392,7 @@ letters = Exercise(
     notebook=NOTEBOOK,
     number=5,
     title="How long are the words?",
-    objective="hold data that does not fit into a rectangular tensor: sparse, ragged, text",
+    objective="hold rows of different lengths in a ragged tensor, and text in a string tensor",
     reference=mean_letters,
     observe=observe_letters,
     hints=(

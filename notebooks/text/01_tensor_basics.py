@@ -10,12 +10,12 @@
 # - compute with whole tensors, along one axis, and by broadcasting,
 # - say when TensorFlow converts a type and when it refuses, and cast without losing values,
 # - keep what training changes in a variable,
-# - hold data that does not fit into a rectangular tensor: sparse, ragged, text.
+# - hold rows of different lengths in a ragged tensor, and text in a string tensor.
 #
 # The words of this list are defined below.
 #
 # **Needs** a little Python: functions, lists, loops. NumPy helps and is not required.
-# **Time** 90 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 70 minutes to read, 40 for the exercises; under 60 seconds to run on two CPU cores.
 
 # %%
 import sys
@@ -36,8 +36,7 @@ except ImportError as error:
 course = start(seed=0)
 
 # %%
-import statistics
-import time
+import timeit
 
 import keras
 import matplotlib.pyplot as plt
@@ -49,15 +48,15 @@ from helpers import data, plots
 from helpers.exercises import ex01_tensor_basics as exercises
 
 # %% [markdown]
-# The first code cell is the same in every notebook. It finds `helpers`, the course's own code. The section *For
-# reference*, at the end, explains the line that it prints.
+# The first code cell is the same in every notebook. It finds `helpers`, the course's own code, and prints a line that
+# begins with *Ready*. The section *For reference*, at the end, explains this line.
 #
 # ## 1 · An image is a tensor
 #
 # A grey image is a table of numbers. Each number is one **pixel**: the brightness at one place, from 0 (black) to 255
-# (white). Our images show clothes, and have 28 rows of 28 pixels. (If the line `data:` below says *Drawn fashion*, a
-# program has drawn them.) Each image belongs to a **class**, such as *Dress*. The **label** of an image is the number
-# of its class.
+# (white). Our images show clothes, shoes and bags, and have 28 rows of 28 pixels. (If the line `data:` below says
+# *Drawn fashion*, a program has drawn them.) Each image belongs to a **class**, such as *Dress*. The **label** of an
+# image is the number of its class.
 #
 # The images come as a **NumPy array**. An array holds many values of one type.
 # [NumPy](https://numpy.org/doc/stable/user/absolute_beginners.html) is a library for calculations with arrays.
@@ -67,13 +66,13 @@ fashion = data.fashion(verbose=False)
 images, labels = fashion.arrays("train")
 print("data:", fashion.name)
 print("images:", type(images).__name__, images.shape)
-print("labels of the first six:", labels[:6])
 
+six_images = images[10:16]  # images 10 to 15: section 2 explains `10:16`
 names = []
-for label in labels[:6]:
+for label in labels[10:16]:
     name = fashion.class_names[label]
     names.append(name)
-print("their classes:", names)
+print("labels of six images:", labels[10:16])
 
 # %% [markdown]
 # ### Draw it with matplotlib
@@ -85,16 +84,16 @@ print("their classes:", names)
 #   is drawn black, `vmax` white. Without `vmin` and `vmax`, the smallest number of each image is black, the largest
 #   white.
 # - `plt.title` writes above the selected place, `plt.suptitle` above the whole figure.
-# - `plt.axis("off")` hides the scales beside the image.
+# - `plt.axis("off")` hides the numbers beside the image.
 #
 # `display` shows the figure. The **alt text** describes the figure for readers who cannot see it.
 
 # %%
-six_images = plt.figure(figsize=(9, 2))
+figure = plt.figure(figsize=(9, 2))
 for place in range(6):
     plt.subplot(1, 6, place + 1)
     plt.imshow(
-        images[place],
+        six_images[place],
         cmap="gray",
         vmin=0,
         vmax=255,
@@ -103,64 +102,32 @@ for place in range(6):
     plt.axis("off")
 plt.suptitle("Six images, each with the name of its class", y=1.05)
 plt.close()  # otherwise the notebook shows the figure twice
-alt = "Six grey images of clothes, each with the name of its class"
-display(six_images, metadata={"image/png": {"alt": alt}})
+alt = "Six grey images of clothes, shoes and bags, each with the name of its class"
+display(figure, metadata={"image/png": {"alt": alt}})
 
 # %% [markdown]
-# `plt.plot` draws a curve. `plt.xlabel` and `plt.ylabel` name the scales. `plt.legend` draws the legend, with the
-# `label` of each curve. Here are row 14 of the first image and row 14 of the second one.
+# `plots.image_grid` from `helpers` draws such a figure, too. It also checks its input and writes the alt text. From
+# here on we use it for images, and `plots.lines` for curves. (*A curve with matplotlib*, at the end, draws a curve
+# without helpers.)
 
 # %%
-first_row = images[0, 14]
-second_row = images[1, 14]
-two_rows = plt.figure(figsize=(7, 3))
-plt.plot(first_row, label=names[0])
-plt.plot(second_row, "--", label=names[1])
-plt.title("Row 14 of two images: bright where the clothes are")
-plt.xlabel("column")
-plt.ylabel("brightness")
-plt.legend()
-plt.close()
-alt = "Two curves: the brightness along row 14 of the first and of the second image"
-display(two_rows, metadata={"image/png": {"alt": alt}})
-
-# %% [markdown]
-# `plots.image_grid` and `plots.lines` from `helpers` draw the same data. They also check their input and write the
-# alt text. From here on we use these two.
-
-# %%
-grid = plots.image_grid(
-    images[:6],
-    names,
-    columns=6,
-)
-my_image = six_images.axes[0].images[0].get_array()
-their_image = grid.axes[0].images[0].get_array()
-assert np.array_equal(my_image, their_image)
-
-curves = plots.lines(
-    range(28),
-    {"first": first_row, "second": second_row},
-    "column",
-    "brightness",
-)
-my_curve = two_rows.axes[0].lines[0].get_ydata()
-their_curve = curves.axes[0].lines[0].get_ydata()
-assert np.array_equal(my_curve, their_curve)
+plots.image_grid(six_images, names, columns=3)
 
 # %% [markdown]
 # ### From an array to a tensor
 #
-# A **tensor** holds values of one type, arranged in rows of equal length. `tf.constant` makes a tensor. A **batch**
-# is one tensor that holds several images. How many numbers are in one image, and how many in a batch of 32 images?
+# A **tensor** holds values of one type. In most tensors, all rows have the same length. (Section 6 shows tensors with
+# other rows.) `tf.constant` makes a tensor. `.numpy()` gives its values as a NumPy array or number. A **batch** is
+# one tensor that holds several images. How many numbers are in one image, and how many in a batch of 32 images?
 
 # %%
-batch = tf.constant(images[:32])
-print("one image:", images[0].size, "numbers")
-print("32 images:", tf.size(batch).numpy(), "numbers")
+batch = tf.constant(images[:32])  # images 0 to 31
+print("numbers in one image:", images[0].size)
+print("numbers in 32 images:", tf.size(batch).numpy())
 
 # %% [markdown]
-# `plots.tensor_blocks` draws a small tensor, one cell for each value. Large values have a dark cell.
+# `plots.tensor_blocks` draws a small tensor, one cell for each value. Here large values have a *dark* cell: in an
+# image, it is the other way round.
 
 # %%
 piece = batch[0, 10:16, 15:23]
@@ -203,19 +170,13 @@ for name, tensor in examples.items():
 # Read a shape from left to right. The batch has 32 images of 28 rows of 28 pixels. Now read the dtypes:
 #
 # - **uint8** is a whole number from 0 to 255. It needs one **byte** of memory.
-# - **int32** is a whole number in four bytes. `tf.constant` makes it from whole numbers of Python, if they fit.
-# - **float32** is a decimal number in four bytes. `tf.constant` makes it from decimal numbers of Python. It is also
-#   the usual dtype in Keras, the library that we use for networks.
+# - **int32** is a whole number in four bytes. `tf.constant` makes it from whole numbers of Python that are not too
+#   large.
+# - **float32** is a decimal number in four bytes. `tf.constant` makes it from decimal numbers of Python.
 # - **float64** is a decimal number in eight bytes. It is more exact.
 #
-# A NumPy array keeps its dtype when `tf.constant` makes a tensor from it.
-
-# %%
-print(row)
-print("array of images:", images.dtype)
-print("usual dtype in Keras:", keras.config.floatx())
-
-# %% [markdown]
+# `batch` was made from an array of uint8, and kept this dtype.
+#
 # ## 2 · Take pieces out
 #
 # An **index** is a position along an axis, counted from 0. A **slice** is a range of positions: `10:14` means 10, 11,
@@ -234,13 +195,12 @@ for text, piece in pieces.items():
 # %% [markdown]
 # `::2` takes every second position. `...` stands for all axes that are not named. `tf.newaxis` adds an axis of length
 # 1. A **channel** is one number of a pixel: a grey pixel has one channel, a colour pixel three. Some functions need a
-# last axis for the channels, even when there is one channel only. One of them is Keras'
-# [Conv2D](https://keras.io/api/layers/convolution_layers/convolution2d/), which notebook 06 explains.
+# last axis for the channels, even when there is one channel only. One of them is
+# [Conv2D](https://keras.io/api/layers/convolution_layers/convolution2d/) in Keras, our library for networks.
 #
-# Let us try four kinds of index in NumPy and in TensorFlow. Some raise an error. The function `outcome` catches the
-# error and returns the word *refused*, so the notebook does not stop. We use `outcome` in the sections below, too.
-#
-# (`lambda x: x[5]` is a function without a name. It returns `x[5]`, when it is called.)
+# Let us try four kinds of index in NumPy and in TensorFlow. An error would stop the notebook. So the function `outcome`
+# catches the error and returns the word *refused*. We use `outcome` in the sections below, too. (`*inputs` stands for
+# any number of inputs. `lambda x: x[1:99]` is a function without a name: when it is called, it returns `x[1:99]`.)
 
 
 # %%
@@ -254,24 +214,25 @@ def outcome(function, *inputs):
 
 
 attempts = {
-    "index too large": lambda x: x[5],
     "slice too long": lambda x: x[1:99],
+    "backwards": lambda x: x[::-1],
     "condition": lambda x: x[x > 1],
     "list as an index": lambda x: x[[0, 2]],
 }
 for text, attempt in attempts.items():
-    in_numpy = outcome(attempt, row.numpy())
-    in_tensorflow = outcome(attempt, row)
-    print(f"{text:16} NumPy: {in_numpy!s:8} TensorFlow: {in_tensorflow}")
+    print(text)
+    print("    NumPy:     ", outcome(attempt, row.numpy()))
+    print("    TensorFlow:", outcome(attempt, row))
 
 # %% [markdown]
-# Three of the four are the same in both. A slice that is too long is cut short, without an error. Only the list
-# differs.
+# A slice that is too long is cut short, without an error. `::-1` takes all positions backwards. A condition takes the
+# values for which it is true. These three are the same in both. Only the list differs: the next part shows why.
 #
 # ### A common mistake: a list as an index
 #
-# In NumPy, a list as an index takes several rows. The same was [tried in
-# TensorFlow](https://github.com/tensorflow/tensorflow/issues/2251). We want rows 0 and 1 of `table`.
+# In NumPy, a list as an index takes several rows. A user [tried the same in
+# TensorFlow](https://github.com/tensorflow/tensorflow/issues/2251), and got an error. Below it is worse: there is no
+# error. We want rows 0 and 1 of `table`.
 
 # %%
 array = table.numpy()
@@ -284,9 +245,8 @@ print(tf.gather(table, [0, 1]))
 assert table[[0, 1]] == table[0, 1]
 
 # %% [markdown]
-# TensorFlow reads the list as one index for each axis: row 0, column 1. So `table` gives one number, without an
-# error. `row` has one axis only, so two indices are refused. **What to write instead:** `tf.gather`. It takes the
-# rows in the list.
+# TensorFlow reads the list as one index for each axis: row 0, column 1. So `table` gives one number. `row` has one
+# axis only, so two indices are refused. **What to write instead:** `tf.gather`. It takes the rows in the list.
 #
 # ### Exercise 1 · Mirror and crop
 #
@@ -310,14 +270,13 @@ exercises.mirror.check(mirror_and_crop)
 # ## 3 · Compute with whole tensors
 #
 # An **element** is one value of a tensor. The functions below work **element by element**: each element of the result
-# comes from the elements at the same position. So do `+`, `-`, `*` and `/`. `tf.exp(b)` is e (2.718) to the power of
-# b, and `tf.sqrt` is the square root.
+# comes from the elements at the same position. `+`, `-`, `*` and `/` also work element by element. `tf.exp(b)` is e
+# (2.718) to the power of b, and `tf.sqrt` is the square root.
 
 # %%
 a = tf.constant([1.0, 4.0, 9.0])
 b = tf.constant([2.0, 2.0, 2.0])
 results = {
-    "a + b": a + b,
     "tf.add(a, b)": tf.add(a, b),
     "tf.multiply(a, b)": tf.multiply(a, b),
     "tf.square(a)": tf.square(a),
@@ -329,12 +288,12 @@ for text, result in results.items():
 
 # %% [markdown]
 # `@` does not work element by element. It is the [matrix
-# product](https://en.wikipedia.org/wiki/Matrix_multiplication): each row on the left is multiplied with each column
-# on the right, and the products are added.
+# product](https://en.wikipedia.org/wiki/Matrix_multiplication): a row on the left and a column on the right give one
+# number. Their elements are multiplied in pairs, and the products are added. Below, the last number is 3 * 2 + 4 * 1.
 
 # %%
 left = tf.constant([[1, 2], [3, 4]])
-right = tf.constant([[10, 0], [0, 10]])
+right = tf.constant([[1, 2], [0, 1]])
 print("left * right:")
 print((left * right).numpy())
 print("left @ right:")
@@ -350,7 +309,7 @@ print((left @ right).numpy())
 pixels = tf.cast(images, tf.float32)  # decimal numbers: section 4 says why
 means = []
 for label in range(10):
-    of_this_class = pixels[labels == label]
+    of_this_class = pixels[labels == label]  # the images whose label is this one
     mean = tf.reduce_mean(of_this_class, axis=0)
     means.append(mean)
 print("images of the last class:", of_this_class.shape)
@@ -361,8 +320,7 @@ plots.image_grid(means, fashion.class_names, title="The mean image of each class
 # ### Change the shape
 #
 # - `tf.reshape` keeps the order of the values, and divides them into rows of another length.
-# - `tf.transpose` turns the rows of a table into columns. It changes the order of the values.
-# - `tf.tile` repeats the values. `[1, 2]` means: once along axis 0, twice along axis 1.
+# - `tf.transpose` turns the rows of a table into columns. Usually, this changes the order of the values.
 #
 # Two of the tensors below have the same shape, (3, 2). Do they hold the same rows?
 
@@ -377,19 +335,16 @@ plots.tensor_blocks(
         "wide": wide,
         "wide, reshaped": reshaped,
         "wide, transposed": transposed,
-        "wide, tiled": tf.tile(wide, [1, 2]),
     },
     title="Reshape keeps the order of the values, transpose changes it",
 )
 
 # %% [markdown]
-# They do not: the first rows are 1 2 and 1 4. In the new shape, one length may be -1. TensorFlow works this length
-# out.
+# They do not: the first rows are 1 2 and 1 4. In the new shape, one length may be -1. TensorFlow calculates this
+# length.
 
 # %%
-images_as_rows = tf.reshape(batch, [32, -1])
-print("before:", batch.shape)
-print("after: ", images_as_rows.shape)
+print(tf.reshape(batch, [32, -1]).shape)
 
 # %% [markdown]
 # ### A common mistake: squeeze without an axis
@@ -410,7 +365,7 @@ assert squeezed.shape == (28, 28)
 
 # %% [markdown]
 # Without `axis`, all axes of length 1 are removed. In the second batch, axis 0 has length 1, too. This mistake [has
-# been made in published code](https://github.com/NVIDIA/tacotron2/pull/303), there with PyTorch. **What to write
+# been made in published code](https://github.com/NVIDIA/tacotron2/pull/303) that uses PyTorch. **What to write
 # instead:** `tf.squeeze(x, axis=-1)`.
 #
 # ### Broadcasting
@@ -447,28 +402,34 @@ plots.tensor_blocks(
         "truth": truth,
         "predictions - truth": error,
     },
-    title="Three predictions and three labels give nine differences",
+    title="Three predictions and three true numbers give nine differences",
 )
 
+# %% [markdown]
+# The **mean squared error** is the mean of the squared differences. It is 0 when all predictions are right.
+
 # %%
-wrong_loss = tf.reduce_mean(tf.square(error))
-print(f"shapes (3, 1) and (3,): mean squared error {wrong_loss:.3f}")
+wrong_error = tf.reduce_mean(tf.square(error))
+print(f"shapes (3, 1) and (3,): mean squared error {wrong_error:.3f}")
 
 error = predictions[:, 0] - truth
-right_loss = tf.reduce_mean(tf.square(error))
-print(f"shapes (3,) and (3,): mean squared error {right_loss:.3f}")
+right_error = tf.reduce_mean(tf.square(error))
+print(f"shapes (3,) and (3,): mean squared error {right_error:.3f}")
+assert keras.losses.MeanSquaredError()(truth, predictions) == 0
 
 # %% [markdown]
-# TensorFlow compares the lengths from the right. First it finds 1 and 3, so it repeats the predictions. Then it finds
-# 3 and no length, so it repeats the true numbers. There is no error. The mean squared error is 1.333, though each
+# The last lengths are 1 (predictions) and 3 (true numbers), so the predictions are repeated. The lengths before are 3
+# and nothing, so the true numbers are repeated. There is no error. The mean squared error is 1.333, though each
 # prediction is right. This [happened in Keras](https://github.com/tensorflow/tensorflow/issues/37770), in TensorFlow
-# 2.1. **What to write instead:** `predictions[:, 0] - truth`. Then both shapes are (3,).
+# 2.1. Now Keras' own function gives 0. **What to write instead** in your formula: `predictions[:, 0] - truth`. Then
+# both shapes are (3,).
 #
 # ### Exercise 2 · Standardise each image
 #
 # Write `standardise(batch)` for float images of shape (N, H, W). In the result, each image has mean 0 and standard
 # deviation 1. The **standard deviation** says how far values are from their mean: it is the root of the mean squared
-# distance. `tf.math.reduce_std` calculates it. With `keepdims=True`, `tf.reduce_mean` keeps the axes, with length 1.
+# distance. `tf.math.reduce_std` calculates it. Two arguments help: `axis` may be a list of axes, and
+# `keepdims=True` keeps the axes, with length 1.
 
 
 # %%
@@ -494,24 +455,22 @@ print("200 + 100 =", total.numpy())
 # The largest uint8 is 255. After 255 the count begins again at 0, so 300 becomes 300 - 256 = 44. There is no warning.
 # This is called **overflow**.
 #
-# The sum and the mean of a tensor of numbers, `tf.reduce_sum` and `tf.reduce_mean`, have the dtype of the tensor,
-# too. What is the mean of 200 and 100 in uint8, and what is the mean of 1 and 2 in int32?
+# The mean of a tensor has the dtype of the tensor, too, when all rows have the same length. What is the mean of 1 and
+# 2 in int32?
 
 # %%
-small_pair = tf.constant([1, 2])
-print("sum of 200 and 100: ", tf.reduce_sum(pixel_pair).numpy())
-print("mean of 200 and 100:", tf.reduce_mean(pixel_pair).numpy())
-print("mean of 1 and 2:    ", tf.reduce_mean(small_pair).numpy())
-print("NumPy's mean:       ", np.mean([1, 2]))
+for dtype in (tf.int32, tf.uint8, tf.float32):
+    pair = tf.constant([1, 2], dtype)
+    mean = tf.reduce_mean(pair)
+    print("mean in", dtype.name, "is", mean.numpy())
 
 # %% [markdown]
-# The mean of 200 and 100 is right, although their sum overflows. The mean of 1 and 2 should be 1.5. An int32 cannot
-# hold the fraction, so the result is 1. That is why we made the images float32 before we took their mean.
+# The mean should be 1.5. Neither int32 nor uint8 can hold the fraction, so the result is 1. That is why we made the
+# images float32 before we took their mean.
 #
 # ### Cast
 #
-# To **cast** is to convert values to another dtype, with `tf.cast`. **float16** is a decimal number in two bytes.
-# Predict the first two results.
+# To **cast** is to convert values to another dtype, with `tf.cast`. Predict the first two results.
 
 # %%
 casts = {
@@ -519,62 +478,47 @@ casts = {
     "-2.9 to int32": tf.cast(-2.9, tf.int32),
     "2.9 to int32, rounded first": tf.cast(tf.round(2.9), tf.int32),
     "300 to uint8": tf.cast(300, tf.uint8),
-    "300 to uint8, saturated": tf.saturate_cast(300, tf.uint8),
-    "70000 to float16": tf.cast(70000.0, tf.float16),
 }
 for text, value in casts.items():
     print(f"{text:28} {value.numpy()}")
-print("largest float16:", tf.float16.max.item())
 
 # %% [markdown]
-# - A cast from float to int cuts the fraction off. It does not round.
-# - A cast to a smaller int may overflow. `tf.saturate_cast` takes the nearest value that the dtype has.
-# - The largest float16 is 65504. The larger 70000 became `inf`, infinity.
+# A cast from float to int cuts the fraction off. It does not round. A cast to a smaller int may overflow.
 #
-# ### A common mistake: "TensorFlow never converts a type"
+# ### A common mistake: to think that TensorFlow never converts a type
 #
 # TensorFlow's guide [says](https://www.tensorflow.org/guide/autodiff#3_took_gradients_through_an_integer_or_string)
-# that TensorFlow does not cast between types. This is true for a sum of two tensors, but not in general. Below are
-# eight calculations with operators. For each, say first whether it works.
+# that TensorFlow does not cast between types. For two tensors in a sum, this is true. In other cases it is not. For
+# each calculation below, say first whether it works.
 
 # %%
 whole = tf.constant([1, 2])
 fraction = tf.constant([1.0, 2.0])
-halves_64 = tf.constant([0.5, 0.5], tf.float64)
 array = np.array([1.5, 1.5])
 attempts = {
     "float32 tensor + int32 tensor": lambda: fraction + whole,
-    "float32 tensor + float64 tensor": lambda: fraction + halves_64,
     "float32 tensor + Python int": lambda: fraction + 1,
     "int32 tensor + Python float": lambda: whole + 1.5,
-    "uint8 tensor + Python int 300": lambda: pixel_pair + 300,
-    "float32 tensor + float64 array": lambda: fraction + array,
     "int32 tensor + float64 array": lambda: whole + array,
+    "int32 tensor + np.float64(1.5)": lambda: whole + np.float64(1.5),
     "int32 tensor / int32 tensor": lambda: whole / whole,
 }
-results = {}
 for text, attempt in attempts.items():
-    results[text] = outcome(attempt)
-    print(f"{text:32} {results[text]}")
+    print(f"{text:32} {outcome(attempt)}")
+print("dtype of the quotient:", (whole / whole).dtype.name)
 
 # %% [markdown]
-# In the sums:
+# In the sums with `+`:
 #
 # - **Two tensors** of different dtype are refused.
-# - **A Python int** takes the dtype of the tensor. A value that does not fit may overflow: 200 + 300 gave 244.
+# - **A Python int** takes the dtype of a tensor of numbers.
 # - **A Python float** is refused beside an int tensor.
-# - **A NumPy array** takes the dtype of the tensor, even when values change. Its 1.5 became 1, without a warning.
+# - **Numbers of NumPy** take the dtype of the tensor, even when values change. The 1.5 became 1, without a warning.
 #
 # Division with `/` converted two int32 tensors to float64.
 #
 # **What to write instead:** cast before you calculate. Then you choose the dtype.
-
-# %%
-quotient = whole / whole
-print("dtype of the quotient:", quotient.dtype.name)
-assert results["int32 tensor + float64 array"] == [2, 3]
-
-# %% [markdown]
+#
 # NumPy's usual dtype for decimal numbers is float64. `tf.constant` keeps it, and then the sum with a float32 tensor
 # is refused. So give the dtype when you make a tensor from an array.
 
@@ -601,7 +545,7 @@ exercises.halves.check(average)
 # %% [markdown]
 # ## 5 · What training changes: variables
 #
-# A **layer** is a part of a network. Most layers calculate with numbers called **weights**. **Training** changes the
+# A **layer** is a part of a network. Many layers calculate with numbers called **weights**. **Training** changes the
 # weights, so that the predictions become better. The object that changes them is the **optimizer**. So the layer and
 # the optimizer must use the same weights. Are tensors good for this? Here two names stand for one tensor.
 
@@ -614,11 +558,11 @@ print("layer:    ", layer_weights.numpy())
 
 
 # %%
-def change_a_tensor():
-    layer_weights[0] = 9.0
+def set_first(weights):
+    weights[0] = 9.0
 
 
-print("layer_weights[0] = 9.0:", outcome(change_a_tensor))
+print("set the first element:", outcome(set_first, layer_weights))
 
 # %% [markdown]
 # They are not. Tensors are [immutable](https://www.tensorflow.org/guide/tensor): you make new tensors, you do not
@@ -634,25 +578,16 @@ optimizer_weights.assign([4.0, 5.0])
 optimizer_weights.assign_add([1.0, 1.0])
 print("layer:", layer_weights.numpy())
 
-# %%
-print("assign another shape:", outcome(layer_weights.assign, [1.0]))
-print("assign an int tensor:", outcome(layer_weights.assign, whole))
-
 # %% [markdown]
 # ### A common mistake: square brackets and `=` on a variable
 #
 # We want to change one element of a variable. With `=` this is refused. **What to write instead:** `assign` on the
 # element, or on a slice.
 
-
 # %%
-def change_a_variable():
-    layer_weights[0] = 9.0
-
-
-print("layer_weights[0] = 9.0:", outcome(change_a_variable))
+print("with =:", outcome(set_first, layer_weights))
 layer_weights[0].assign(9.0)
-print("layer_weights[0].assign(9.0):", layer_weights.numpy())
+print("with assign:", layer_weights.numpy())
 
 # %% [markdown]
 # ### One weight learns
@@ -660,17 +595,18 @@ print("layer_weights[0].assign(9.0):", layer_weights.numpy())
 # Below are three values of x, and three of y. We want the weight w for which w times x equals y. The right w is 3.
 #
 # - The **loss** is one number that says how wrong w is: here the mean squared error.
-# - The **gradient** says how fast the loss grows when w grows. It is negative when the loss falls.
-# - So each step subtracts 0.05 times the gradient from w. The factor 0.05 is the **learning rate**.
+# - The **gradient** says how fast the loss grows when w grows. It is negative when the loss falls while w grows.
+# - We repeat one step: subtract 0.05 times the gradient from w. The factor 0.05 is the **learning rate**. When the
+#   gradient is negative, w grows.
 #
-# `tf.GradientTape` records the calculations with variables. From its record it calculates the gradient. Notebook 04
-# explains how.
+# `tf.GradientTape` records the calculations with the variable w. From its record it calculates the gradient. Notebook
+# 04 explains how.
 
 # %%
 x = tf.constant([1.0, 2.0, 3.0])
 y = tf.constant([3.0, 6.0, 9.0])
 w = tf.Variable(0.0)
-values_of_w = []
+values_of_w = [0.0]
 for _ in range(12):
     with tf.GradientTape() as tape:
         difference = w * x - y
@@ -682,8 +618,8 @@ for _ in range(12):
 print(f"after 12 steps: w = {w.numpy():.4f}")
 assert abs(w.numpy() - 3) < 0.01
 plots.lines(
-    range(1, 13),
-    {"w": values_of_w},
+    range(13),
+    {"w": values_of_w, "right value": [3.0] * 13},
     "step",
     "weight w",
     "The weight w approaches 3, its right value",
@@ -711,9 +647,9 @@ assert gradient is None
 
 # %% [markdown]
 # `w` is a tensor. (*ResourceVariable* is TensorFlow's class for variables, *EagerTensor* its class for tensors whose
-# values are already known.) `w - 0.05 * gradient` is a tensor, and `w =` gives the name w to it. By itself, the tape
-# records calculations with trainable variables, but not calculations with tensors only. **What to write instead:**
-# `w.assign_sub(0.05 * gradient)`.
+# values are already known.) `w - 0.05 * gradient` is a tensor, and `w =` gives the name w to it. The tape recorded
+# the calculations with the variable. It does not record calculations with tensors only, unless it is asked to. **What
+# to write instead:** `w.assign_sub(0.05 * gradient)`.
 #
 # ### Exercise 4 · A running mean
 #
@@ -732,40 +668,12 @@ def update(mean, count, value):
 exercises.running.check(update)
 
 # %% [markdown]
-# ## 6 · Data that does not fit into a rectangle
-#
-# ### Sparse: nearly all values are 0
-#
-# A **sparse tensor** stores only some values, each with its indices. All other values are 0. A tensor that stores all
-# its values is called **dense**. A **tag** is a word that describes an image. Take a table with one row for each of
-# 1,000 images, and one column for each of 1,000 tags. Three tags are used, each once. How many indices and how many
-# values does the sparse tensor store?
-
-# %%
-tags = tf.SparseTensor(
-    indices=[[0, 5], [0, 999], [730, 2]],
-    values=[1.0, 1.0, 1.0],
-    dense_shape=[1000, 1000],
-)
-dense = tf.sparse.to_dense(tags)
-print("dense: ", tf.size(dense).numpy(), "numbers")
-print("sparse:", tags.indices.shape, "indices,", tags.values.shape, "values")
-
-# %%
-doubled = tags * 2.0
-added = tf.sparse.add(tags, tags)
-print("tags * 2.0:   ", doubled.values.numpy())
-print("tags + tags:  ", outcome(lambda: tags + tags))
-print("tf.sparse.add:", added.values.numpy())
-
-# %% [markdown]
-# Three rows of two indices, and three values. `*` works. `+` is not defined for sparse tensors. `tf.sparse.add` adds
-# two sparse tensors.
+# ## 6 · Rows of different lengths, and text
 #
 # ### Ragged: rows of different lengths
 #
-# A **caption** is a text that describes an image. Captions have different numbers of words. A **ragged tensor** has
-# rows of different lengths. A dense tensor cannot have such rows. Its short rows must be filled, for example with
+# A **caption** is a text that describes an image. Captions have different numbers of words. A **ragged tensor** may
+# have rows of different lengths. `tf.constant` refuses such rows: the short ones must be filled, for example with
 # zeros. This is called **padding**.
 #
 # Below are the lengths of the words of three captions. The second caption has one word, of length 5. What is its mean
@@ -781,7 +689,7 @@ plots.tensor_blocks(
 
 # %%
 rows = ragged.to_list()
-print("a dense tensor of the rows:", outcome(tf.constant, rows))
+print("tf.constant of the rows:", outcome(tf.constant, rows))
 ragged_means = tf.reduce_mean(ragged, axis=1)
 padded_means = tf.reduce_mean(padded, axis=1)
 print("mean of each row, ragged:", ragged_means.numpy())
@@ -790,18 +698,11 @@ print("mean of each row, padded:", padded_means.numpy())
 # %% [markdown]
 # The padded row has three elements, so the mean is 5 / 3 = 1.67.
 #
-# In section 4, the mean of an int32 tensor was an int32. The mean of the rows of a ragged int32 tensor is a float64.
-
-# %%
-whole_lengths = tf.ragged.constant([[4, 7], [5]])
-print(tf.reduce_mean(whole_lengths, axis=1))
-
-# %% [markdown]
 # ### Text: bytes, not characters
 #
 # A **string tensor** holds texts. Its dtype is `string`. TensorFlow stores the bytes of each text. For a text of
 # Python, these are the bytes of its [UTF-8 code](https://www.tensorflow.org/text/guide/unicode). UTF-8 writes a
-# character in one to four bytes. How long is 꽃, the Korean word for flower?
+# character in one to four bytes. How many bytes is 꽃, the Korean word for flower?
 
 # %%
 words = tf.constant(["rose", "café", "꽃", "🇰🇷"])
@@ -815,8 +716,8 @@ print("back to Python:", flower.decode("utf-8"))
 
 # %% [markdown]
 # One text is one element, so the shape is (4,). `tf.strings.length` counts bytes. With `unit="UTF8_CHAR"` it counts
-# the characters of Unicode. The flag is written with two of them. In this course, string tensors hold names of files
-# and the contents of image files.
+# the characters of Unicode: the flag 🇰🇷 is two of them. In this course, string tensors hold, for example, names of
+# files and the contents of image files.
 #
 # ### Exercise 5 · How long are the words?
 #
@@ -836,34 +737,21 @@ exercises.letters.check(mean_letters)
 # %% [markdown]
 # ## 7 · NumPy arrays and tensors side by side
 #
-# NumPy calculates with whole arrays, in code that was compiled: translated for the processor before it runs. This
-# code uses [SIMD](https://numpy.org/doc/stable/reference/simd/). **SIMD** means *single instruction, multiple data*:
-# one instruction of the processor works on several numbers at once. The CPU code of TensorFlow uses [such
-# instructions, too](https://www.tensorflow.org/install/pip#hardware-requirements).
-#
-# How long does `x * x + 1` take in NumPy, in TensorFlow, and in a loop of Python? The function `milliseconds`
-# measures 15 calls of another function. It returns the **median** of the 15 times: the middle one, when they are
-# sorted.
+# NumPy calculates with whole arrays, in code that was
+# [compiled](https://numpy.org/doc/stable/user/whatisnumpy.html): translated for the processor before it runs. We
+# compare NumPy, TensorFlow and a loop of Python. The function `milliseconds` calls another function 15 times, and
+# returns the time of the fastest call. (Other programs on your machine can make a call
+# [slower](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat).)
 
 
 # %%
-gpus = tf.config.list_physical_devices("GPU")
-
-
 def milliseconds(function, x):
-    """Return how long one call takes: the median of 15 calls."""
-    function(x)  # the first call may be slower, so it is not measured
-    times = []
-    for _ in range(15):
-        began = time.perf_counter()
-        result = function(x)
-        if gpus and tf.is_tensor(result):
-            tf.test.experimental.sync_devices()  # wait until the GPU is ready
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times)
+    """Return how long the fastest of 15 calls takes on the CPU (the processor)."""
+    with tf.device("CPU"):
+        times = timeit.repeat(lambda: function(x), number=1, repeat=15)
+    return 1000 * min(times)
 
 
-# %%
 def calculate(x):
     return x * x + 1
 
@@ -873,7 +761,7 @@ def loop(numbers):
 
 
 # %% [markdown]
-# Guess: how many times as long as TensorFlow does the loop take, for 100,000 numbers?
+# Guess: for `x * x + 1` with 100,000 numbers, how many times as long as TensorFlow does the loop take?
 
 # %%
 sizes = [10, 100, 1_000, 10_000, 100_000]
@@ -882,103 +770,44 @@ numpy_times = []
 tensor_times = []
 for size in sizes:
     array = np.ones(size, "float32")
-    tensor = tf.constant(array)
-    numbers = array.tolist()
-    loop_times.append(milliseconds(loop, numbers))
+    with tf.device("CPU"):
+        tensor = tf.constant(array)
+    loop_times.append(milliseconds(loop, array.tolist()))
     numpy_times.append(milliseconds(calculate, array))
     tensor_times.append(milliseconds(calculate, tensor))
+ratio = loop_times[-1] / tensor_times[-1]
+print(f"100,000 numbers: the loop takes {ratio:.1f}x as long as TensorFlow")
+assert ratio > 3
 plots.lines(
     sizes,
-    {
-        "Python loop": loop_times,
-        "NumPy": numpy_times,
-        "TensorFlow": tensor_times,
-    },
+    {"Python loop": loop_times, "NumPy": numpy_times, "TensorFlow": tensor_times},
     "numbers in x",
     "ms for x * x + 1",
     "For 100,000 numbers, the Python loop is by far the slowest",
     log=True,
 )
 
+# %% [markdown]
+# On both axes, each marked number is 10 times the one before. For ten numbers, TensorFlow is the slowest: each call
+# into TensorFlow has a cost, even for few numbers. (The loop calculates in float64, as Python does.)
+#
+# The loop above takes its numbers from a list. The next loop takes them from a tensor.
+
 # %%
-ratio = loop_times[-1] / tensor_times[-1]
-print(f"100,000 numbers: the loop takes {ratio:.1f}x as long as TensorFlow")
-assert ratio > 3
-
-ratio = tensor_times[0] / numpy_times[0]
-print(f"ten numbers: TensorFlow takes {ratio:.1f}x as long as NumPy")
-assert ratio > 2
-
-ratio = tensor_times[2] / tensor_times[0]
-print(f"TensorFlow: a thousand numbers take {ratio:.1f}x as long as ten")
-assert ratio < 20
+assert loop_times[0] < tensor_times[0]
+assert numpy_times[0] < tensor_times[0]
+with tf.device("CPU"):
+    hundred = tf.ones([100])
+ratio = milliseconds(loop, hundred) / milliseconds(calculate, hundred)
+print(f"a loop over 100 elements of a tensor takes {ratio:.1f}x as long as x * x + 1")
+assert ratio > 10
 
 # %% [markdown]
-# For 100,000 numbers, the loop is the slowest. (It calculates in float64, as Python does.) For ten numbers, NumPy is
-# faster than TensorFlow.
+# Now each element costs calls into TensorFlow. **What to do:** do not loop over the elements of a tensor. Calculate
+# with the whole tensor. Notebook 04 shows `tf.function`, which makes one call of many small steps.
 #
-# In TensorFlow, a thousand numbers take far less than a hundred times as long as ten. So for ten numbers, most of the
-# time is the cost of the call itself. **What to do:** do not loop over the elements of a tensor. Calculate with the
-# whole tensor. Notebook 04 shows `tf.function`, which makes one call of many small steps.
-#
-# ### A GPU, and what a trip to NumPy costs
-#
-# A **device** is a processor that TensorFlow can use: the CPU, or a GPU. A **GPU** (graphics processing unit) makes
-# many calculations at the same time. If there is a GPU, TensorFlow [uses it by
-# default](https://www.tensorflow.org/guide/gpu), for functions that have code for a GPU. NumPy arrays are [on the
-# CPU](https://numpy.org/doc/stable/reference/generated/numpy.zeros.html).
-#
-# What does it cost to go to NumPy and back within a calculation? Both functions below calculate the same four steps.
-# The second function goes to NumPy after each step.
-
-# %%
-device = tf.config.list_logical_devices()[-1]  # the GPU, if there is one
-with tf.device(device.name):
-    big = tf.random.uniform([2_000_000], seed=1)
-
-
-def stay(x):
-    for _ in range(4):
-        x = x * 0.5 + 1.0
-    return x.numpy()
-
-
-def go_back_and_forth(x):
-    for _ in range(4):
-        array = (x * 0.5 + 1.0).numpy()
-        with tf.device(device.name):
-            x = tf.constant(array)
-    return x.numpy()
-
-
-# %%
-stay_time = milliseconds(stay, big)
-travel_time = milliseconds(go_back_and_forth, big)
-ratio = travel_time / stay_time
-print("device:", device.device_type)
-print(f"back and forth takes {ratio:.1f}x as long as to stay")
-assert ratio > 1.2
-
-# %% [markdown]
-# Each trip copies the values twice: `.numpy()` makes a copy, and so does `tf.constant`. (*Who copies?*, at the end,
-# shows it.) **What to write instead:** do all steps in one library. Convert once, at the end.
-#
-# ### A common mistake: "the Input layer converts arrays to tensors"
-#
-# Many networks of Keras begin with an `Input` layer. Is it the one that converts? `Flatten` is a layer that writes
-# the rows of an image one behind the other. We give an array to `Flatten`, without an `Input` layer.
-
-# %%
-flatten = keras.layers.Flatten()
-two_images = images[:2]
-flat = flatten(two_images)
-print("in: ", type(two_images).__name__, two_images.shape)
-print("out:", type(flat).__name__, flat.shape)
-assert tf.is_tensor(flat)
-
-# %% [markdown]
-# A tensor came out. So the array was converted without an `Input` layer: for this conversion, you need none. Notebook
-# 02 shows what converts arrays during training.
+# Do not go to NumPy and back between two steps, either. Each trip copies the values twice. (*Copies and views*,
+# below, counts the copies.)
 #
 # ## For reference
 #
@@ -986,18 +815,64 @@ assert tf.is_tensor(flat)
 #
 # ### The line that begins with Ready
 #
-# The first cell prints it. It names the versions of Python, TensorFlow and Keras, and the devices. The **profile** is
-# *quick* (small data, for a CPU) or *full* (longer training, for a GPU). Then comes the dtype in which networks
-# calculate. The **seed** starts the random numbers: the same seed gives the same random numbers again.
+# The first cell prints it. It names the versions of Python, TensorFlow and Keras, and the devices. A **device** is a
+# processor that TensorFlow can use: the CPU, or a **GPU** (graphics processing unit), which makes many calculations
+# at the same time. If there is a GPU, TensorFlow [uses it by default](https://www.tensorflow.org/guide/gpu), for
+# functions that have code for a GPU.
+#
+# The **profile** is *quick* (small data, for a CPU) or *full* (longer training, for a GPU). Then comes the dtype in
+# which networks calculate. The **seed** starts the random numbers: the same seed gives the same random numbers again.
 # `deterministic` means: on the same machine, the same calculation gives the same result.
 
 # %%
 print(course)
 
 # %% [markdown]
+# ### A curve with matplotlib
+#
+# `plt.plot` draws a curve. `plt.xlabel` and `plt.ylabel` write the words below the figure and beside it. `plt.legend`
+# draws the legend, with the `label` of each curve.
+
+# %%
+figure = plt.figure(figsize=(7, 3))
+first_row = six_images[0, 14]
+second_row = six_images[1, 14]
+plt.plot(first_row, label=names[0])
+plt.plot(second_row, "--", label=names[1])
+plt.title("Row 14 of two images: large values where the image is bright")
+plt.xlabel("column")
+plt.ylabel("brightness")
+plt.legend()
+plt.close()
+alt = "Two curves: the brightness along row 14 of the first and of the second image"
+display(figure, metadata={"image/png": {"alt": alt}})
+
+# %% [markdown]
+# ### More functions
+#
+# - `tf.tile` repeats the values. `[1, 2]` means: once along axis 0, twice along axis 1.
+# - `tf.saturate_cast` gives the smallest or the largest value of the dtype when a value is outside. A fraction is cut
+#   off.
+# - **float16** is a decimal number in two bytes. The largest is 65504. A cast of 70000 gives `inf`, infinity.
+
+# %%
+twice = tf.tile(table, [1, 2])
+print(twice.numpy())
+casts = {
+    "300 to uint8, saturated": tf.saturate_cast(300, tf.uint8),
+    "-5 to uint8, saturated": tf.saturate_cast(-5, tf.uint8),
+    "2.9 to uint8, saturated": tf.saturate_cast(2.9, tf.uint8),
+    "70000 to float16": tf.cast(70000.0, tf.float16),
+}
+for text, value in casts.items():
+    print(f"{text:24} {value.numpy()}")
+assert tf.float16.max == 65504
+
+# %% [markdown]
 # ### What a cast costs
 #
-# The cell below measures three calculations with a million numbers, and counts the memory of a million numbers.
+# The first cell measures two calculations with a million numbers. The second cell counts the bytes of a million
+# numbers.
 
 
 # %%
@@ -1005,61 +880,101 @@ def cast(x):
     return tf.cast(x, tf.float64)
 
 
-def multiply(x):
-    return x * x
-
-
 def matrix_product(x):
     return x @ x
 
 
-# %%
-million = tf.random.uniform([1000, 1000])
-spent = {}
-for function in (cast, multiply, matrix_product):
-    name = function.__name__
-    spent[name] = milliseconds(function, million)
-    print(f"{name}: {spent[name]:.2f} ms")
-assert spent["cast"] < spent["matrix_product"]
+with tf.device("CPU"):
+    million = tf.random.uniform([1000, 1000])
+cast_time = milliseconds(cast, million)
+product_time = milliseconds(matrix_product, million)
+print(f"cast: {cast_time:.2f} ms")
+print(f"matrix product: {product_time:.2f} ms")
+assert cast_time < product_time
 
 # %%
 for dtype in ("uint8", "float16", "float32", "float64"):
-    converted = tf.cast(million, dtype)
-    memory = converted.numpy().nbytes
-    print(f"a million numbers in {dtype}: {memory:,} bytes")
+    array = np.ones([1000, 1000], dtype)
+    print(dtype, array.nbytes, "bytes")
 
 # %% [markdown]
-# The times depend on the machine. The cast takes less time than the matrix product, which multiplies a thousand
-# million pairs of numbers. A larger dtype needs more memory: float64 needs twice the memory of float32.
+# For these large tensors, the cast takes less time than the matrix product, which multiplies a thousand million pairs
+# of numbers. A larger dtype needs more memory: float64 needs twice the memory of float32.
 #
-# ### Who copies?
+# The processor helps, too. **SIMD** means *single instruction, multiple data*: one instruction works on several
+# numbers at once. NumPy uses [such instructions](https://numpy.org/doc/stable/reference/simd/), and so does
+# [TensorFlow](https://www.tensorflow.org/install/pip#hardware-requirements).
+#
+# ### Copies and views
 #
 # A **buffer** is the piece of memory that holds the values of an array or a tensor. A **copy** has its own buffer. A
-# **view** uses the buffer of another object. For numbers on a CPU:
-#
-# - `tf.constant(array)` makes a copy.
-# - `tensor.numpy()` makes a copy.
-# - `np.asarray(tensor)` makes a view that cannot be written.
+# **view** uses the buffer of another object. For numbers on a CPU, `tf.constant(array)` and `tensor.numpy()` make
+# copies. `np.asarray(tensor)` makes a view that cannot be written. Here is a calculation in four steps. After each
+# step, it goes to NumPy and back.
 
 # %%
+copies = 0
 with tf.device("CPU"):
-    array = np.zeros(1000, "float32")
-    tensor = tf.constant(array)
-array[0] = 5.0
-print("array:", array[0], "tensor:", tensor[0].numpy())
-
-view = np.asarray(tensor)
-other_view = np.asarray(tensor)
-copy = tensor.numpy()
-print("two views share memory:", np.shares_memory(view, other_view))
-print("view and copy share memory:", np.shares_memory(view, copy))
+    x = tf.random.uniform([2_000_000], seed=1)
+    for _ in range(4):
+        x = x * 0.5 + 1.0
+        array = x.numpy()
+        view = np.asarray(x)
+        if not np.shares_memory(array, view):
+            copies += 1
+        x = tf.constant(array)
+        view = np.asarray(x)
+        if not np.shares_memory(array, view):
+            copies += 1
+print("copies:", copies)
+print("bytes of one copy:", array.nbytes)
+other_view = np.asarray(x)
+assert np.shares_memory(view, other_view)
 print("the view can be written:", view.flags.writeable)
 
 # %% [markdown]
+# **What to write instead:** do all steps in one library. Convert once, at the end.
+#
+# ### Sparse: nearly all values are 0
+#
+# A **sparse tensor** stores only some values, each with its indices. All other values are 0. A tensor that stores all
+# its values is called **dense**. Take a table of 1,000 rows and 1,000 columns, in which only three values are not 0.
+
+# %%
+sparse = tf.SparseTensor(
+    indices=[[0, 5], [0, 999], [730, 2]],
+    values=[1.0, 1.0, 1.0],
+    dense_shape=[1000, 1000],
+)
+dense = tf.sparse.to_dense(sparse)
+print("dense:")
+print("    values: ", dense.shape)
+print("sparse:")
+print("    indices:", sparse.indices.shape)
+print("    values: ", sparse.values.shape)
+
+# %%
+attempts = {
+    "x * 2.0": lambda x: x * 2.0,
+    "2.0 * x": lambda x: 2.0 * x,
+    "x * x": lambda x: x * x,
+    "x + x": lambda x: x + x,
+    "tf.sparse.add(x, x)": lambda x: tf.sparse.add(x, x),
+}
+for text, attempt in attempts.items():
+    result = outcome(attempt, sparse)
+    if result == "refused":
+        print(text, "is refused")
+    else:
+        print(text, "works")
+
+# %% [markdown]
+# A number must stand on the right of `*`. `tf.sparse.add` adds two sparse tensors.
+#
 # ### Sparse tensors out of order
 #
 # The indices of a sparse tensor should be sorted, row by row. If they are not, `tf.sparse.to_dense` refuses them.
-# `tf.sparse.add` gives a wrong result, without an error: below, the wrong sum has the place [0, 1] twice, each time
+# `tf.sparse.add` can give a wrong result, without an error: below, the wrong sum has the place [0, 1] twice, each time
 # with the value 2, and not once with the value 4. Sort the indices with `tf.sparse.reorder`.
 
 # %%
@@ -1074,15 +989,18 @@ wrong_sum = tf.sparse.add(unsorted, ordered)
 right_sum = tf.sparse.add(ordered, ordered)
 for total in (wrong_sum, right_sum):
     total = tf.sparse.reorder(total)
-    print(total.indices.numpy().tolist(), total.values.numpy())
+    print("indices:")
+    print(total.indices.numpy())
+    print("values:")
+    print(total.values.numpy())
 
 # %% [markdown]
 # ### A list of tensors
 #
 # A **tensor array**, `tf.TensorArray`, is a list of tensors [for
 # loops](https://www.tensorflow.org/api_docs/python/tf/TensorArray) inside `tf.function`. Its length is fixed, unless
-# `dynamic_size=True`. `write` returns the tensor array for the next step. `read` clears the place that it reads,
-# unless `clear_after_read=False`.
+# `dynamic_size=True`. Go on with the tensor array that `write` returns. Outside `tf.function`, `read` clears the place
+# that it reads, unless `clear_after_read=False`.
 
 # %%
 growing = tf.TensorArray(
@@ -1097,9 +1015,12 @@ print("all in one tensor:", growing.stack().numpy())
 # %%
 fixed = tf.TensorArray(tf.float32, size=2)
 fixed = fixed.write(0, 7.0)
-print("first read: ", outcome(fixed.read, 0))
-print("second read:", outcome(fixed.read, 0))
-print("write beyond its length:", outcome(fixed.write, 2, 1.0))
+first_read = outcome(fixed.read, 0)
+second_read = outcome(fixed.read, 0)
+too_far = outcome(fixed.write, 2, 1.0)
+print("first read: ", first_read)
+print("second read:", second_read)
+print("write beyond its length:", too_far)
 
 # %% [markdown]
 # ### Sets and queues
@@ -1110,9 +1031,11 @@ print("write beyond its length:", outcome(fixed.write, 2, 1.0))
 # the network, not a queue.
 
 # %%
+first_set = tf.constant([[1, 2, 3]])
+second_set = tf.constant([[3, 9, 2]])
 both = tf.sets.intersection(
-    tf.constant([[1, 2, 3]]),
-    tf.constant([[3, 9, 2]]),
+    first_set,
+    second_set,
 )
 print("in both:", both.values.numpy())
 
@@ -1126,9 +1049,9 @@ print("still in the queue:", outcome(queue.size))
 # ## Summary
 #
 # - A tensor has a shape, a rank and a dtype. An index removes its axis, a slice keeps it.
-# - Reshape keeps the order of the values, transpose changes it. Shapes (3, 1) and (3,) give nine differences.
-# - A sum of two tensors of different dtype is refused. In `tensor + array`, the array takes the dtype of the
-#   tensor.
+# - Reshape keeps the order of the values, transpose usually changes it. Shapes (3, 1) and (3,) give nine differences.
+# - A sum of two tensors of different dtype is refused. In `tensor + array`, the numbers of the array take the
+#   dtype of the tensor.
 # - A weight is kept in a variable, because a tensor is immutable. Change a variable with `assign`.
 # - Calculate with whole tensors, and do not go to NumPy and back in between.
 #
