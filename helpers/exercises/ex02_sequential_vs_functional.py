@@ -69,7 +69,7 @@ count = Exercise(
     observe=observe_count,
     hints=(
         "How many layers are there in a list of four sizes? The first size is not one of them.",
-        "Go through the sizes behind the first. The units of one layer are the inputs of the "
+        "Go through the sizes after the first. The units of one layer are the inputs of the "
         "next.",
         "Each layer has inputs times units weights, and one bias for each of its units.",
     ),
@@ -129,8 +129,8 @@ def three_layers_taken_for_granted(sizes):
 
 
 @count.wrong(
-    "The number is right, but you used the list up: it belongs to the caller, who may need "
-    "it again."
+    "The number is right, but your function emptied the list. The caller may need the list "
+    "again."
 )
 def list_emptied(sizes):
     total = 0
@@ -262,13 +262,12 @@ both.wrong(
     "chain lost in the loop",
 )(modelling(step=lambda layer, start, flowing: layer(start)))
 both.wrong(
-    "You made a layer of the first size, too. That number says how long the vectors are that "
-    "come in.",
+    "You made a layer of the first size, too. That number is the length of the input vectors.",
     "first size taken for a layer",
 )(modelling(first=0))
 both.wrong(
-    "There is nothing between your dense layers. What do three products and sums in a row "
-    "amount to?",
+    "There is no activation between your dense layers. Which one layer could replace three "
+    "such layers?",
     "ReLU forgotten",
 )(modelling(hidden=None))
 both.wrong(
@@ -282,7 +281,7 @@ both.wrong(
 )(modelling(last="relu"))
 
 
-@both.wrong("Both models are right, but they come back in the other order than asked.")
+@both.wrong("Both models are right, but you return them in the wrong order.")
 def models_swapped(sizes):
     return both_ways(sizes)[::-1]
 
@@ -404,7 +403,7 @@ branches.wrong(
     "facts rescaled too",
 )(joining(scale_facts=1 / 255))
 branches.wrong(
-    "There is no ReLU on the way. Without it the two hidden layers are no more than one.",
+    "There is no ReLU. Without it, one dense layer could replace the two hidden layers.",
     "ReLU forgotten",
 )(joining(hidden=None))
 branches.wrong(
@@ -491,9 +490,9 @@ pairs = Exercise(
     reference=make_dataset,
     observe=observe_dataset,
     hints=(
-        "Which labels does this loss want: class numbers, or rows with a single 1?",
+        "Which labels does this loss want: class numbers, or one-hot labels?",
         "Put images and labels into one dataset, as a pair. Then one shuffle moves both.",
-        "`tf.one_hot` makes float32 rows. `shuffle` draws from a buffer: how large must it "
+        "`tf.one_hot` makes float32 labels. `shuffle` draws from a buffer: how large must it "
         "be to reach all images?",
     ),
 )
@@ -551,8 +550,8 @@ def shuffled_after_batching(images, labels, batch_size, seed):
 
 
 @pairs.wrong(
-    "Your shuffle looks a few images ahead only, so the first batch comes from the front "
-    "of the array. What does the buffer's size mean?"
+    "The buffer of your `shuffle` holds few images, so the first batch comes from the front "
+    "of the array. How large must the buffer be?"
 )
 def buffer_too_small(images, labels, batch_size, seed):
     pairs = one_hot_pairs(images, labels)
@@ -603,14 +602,14 @@ def repeated_for_ever(images, labels, batch_size, seed):
 
 
 @pairs.wrong(
-    "Images and labels were shuffled apart: a coat now is called a bag. What must be moved "
-    "as one?"
+    "Images and labels were shuffled separately: the images no longer have their own labels. "
+    "What must be shuffled together?"
 )
-def torn_apart(images, labels, batch_size, seed):
+def shuffled_separately(images, labels, batch_size, seed):
     inputs = tf.data.Dataset.from_tensor_slices(images)
     targets = tf.data.Dataset.from_tensor_slices(tf.one_hot(labels, 10))
-    torn = tf.data.Dataset.zip(inputs.shuffle(50, seed), targets.shuffle(50, seed + 1))
-    return torn.batch(batch_size)
+    mixed = tf.data.Dataset.zip(inputs.shuffle(50, seed), targets.shuffle(50, seed + 1))
+    return mixed.batch(batch_size)
 
 
 # Exercise 5
@@ -717,8 +716,8 @@ single.wrong(
     "row read for column",
 )(naming(line=lambda matrix, k: matrix[k]))
 single.wrong(
-    "You rescaled the image, and the model does that itself: it takes 0..255. Scaled "
-    "twice, everything is black.",
+    "You rescaled the image, and the model does that itself: it takes 0..255. After two "
+    "divisions by 255, every pixel is nearly 0.",
     "rescaled twice",
 )(naming(prepared=lambda image: image[None] / 255))
 

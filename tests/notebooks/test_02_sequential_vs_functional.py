@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +19,14 @@ def _own_folders(tmp_path, monkeypatch):
     """Bundled data, whatever this machine has cached; notebooks write below tmp_path."""
     monkeypatch.setenv("COURSE_OUTPUT", str(tmp_path / "outputs"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+
+@pytest.mark.parametrize("buffer_size", [1, 3, 12])
+def test_an_element_comes_at_most_one_place_less_than_the_buffer_too_early(buffer_size):
+    for seed in range(20):
+        numbers = tf.data.Dataset.range(12).shuffle(buffer_size, seed=seed)
+        order = np.array(list(numbers.as_numpy_iterator()))
+        assert np.max(order - np.arange(12)) < buffer_size
 
 
 @pytest.mark.long
