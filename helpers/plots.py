@@ -412,7 +412,7 @@ def model_graph(model, title: str = "") -> CourseFigure:
             column,
             taken[column],
             text,
-            fontsize=7.5,
+            fontsize=10.5,
             ha="center",
             va="center",
             bbox={
@@ -425,10 +425,10 @@ def model_graph(model, title: str = "") -> CourseFigure:
             _draw_arrow(ax, boxes[read], boxes[name])
         if reads:
             arrows.append(f"{' and '.join(reads)} to {name}")
-    ax.set_xlim(-0.5, len(taken) - 0.5)
+    ax.set_xlim(-0.65, len(taken) - 0.35)
     rows = max(taken.values())
     ax.set_ylim(rows - 0.5, -0.8)  # downwards, with room for arrows above the first row
-    fig.set_size_inches(1.9 * len(taken), 1.1 * rows + 1.1)
+    fig.set_size_inches(1.9 * len(taken), 1.1 * rows + 0.8)
     what = f"Graph of {model.name}, {model.count_params():,} parameters"
     return describe(fig, title, what, *arrows)
 
@@ -440,7 +440,7 @@ def _draw_arrow(ax, start, end):
     skips = right - left > 1
     style = "arc3"  # straight
     if skips and row == end_row:
-        style = f"arc3,rad={-0.8 / (right - left)}"  # over the boxes between
+        style = f"arc3,rad={-0.9 / (right - left)}"  # over the boxes between
     elif skips:
         style = "angle3,angleA=0,angleB=90"  # first along its own row
     ax.annotate(

@@ -265,6 +265,7 @@ def test_a_models_graph_has_its_layers_shapes_and_arrows():
     assert ["end", "(batch, 2)", "Dense", "16 parameters"] in texts
     assert ["first", "(batch, 3)", "InputLayer"] in texts
     assert len(boxes_of(ax)) == 5
+    assert all(text.get_fontsize() >= 10 for text in ax.texts if text.get_text())
     assert sorted(arrows_of(ax)) == [
         ("first", "joined"),
         ("joined", "end"),
