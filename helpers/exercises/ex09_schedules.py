@@ -40,7 +40,7 @@ def observe_plan(answer):
 ending = Exercise(
     notebook=NOTEBOOK,
     number=1,
-    title="End with the training",
+    title="Reach the rate 0 when the training ends",
     objective=COUNTING,
     reference=plan,
     observe=observe_plan,
@@ -48,7 +48,7 @@ ending = Exercise(
         "First one number: how many batches does an epoch have? A smaller last one is one of "
         "them.",
         "How many steps does the whole run have, and how many of them does the warm-up take?",
-        "`-(-a // b)` and `math.ceil(a / b)` both round up.",
+        "`math.ceil(a / b)` rounds up.",
     ),
 )
 
@@ -150,7 +150,7 @@ triangle = Exercise(
     number=2,
     title="A schedule of your own",
     objective=(
-        "write a schedule that the optimizer can call with any step, and that survives saving"
+        "write a schedule that the optimizer can call with any step, and that can be saved"
     ),
     reference=Triangle,
     observe=observe_triangle,
@@ -238,12 +238,12 @@ def by_hand(step, total):
 
 
 triangle.wrong(
-    "The step is an int64, and TensorFlow multiplies or adds that to no Python float. What "
-    "did `MyCosine` do with the step first?",
+    "The step is an int64 tensor here, and TensorFlow does not multiply or add that to a "
+    "Python float. What did `MyCosine` do with the step first?",
     "integer step times a float",
 )(schedule_of(step_not_cast))
 triangle.wrong(
-    "After the end your rate is below zero, and a step with a negative rate climbs the loss. "
+    "After the end your rate is below zero, and a step with a negative rate raises the loss. "
     "What should it be from there on?",
     "not clipped at the end",
 )(schedule_of(unclipped))
@@ -330,7 +330,7 @@ epochs = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="Once an epoch",
-    objective="tell what is per step from what is per epoch, and use each where it belongs",
+    objective="use a rule per step as a schedule, and a rule per epoch in a callback",
     reference=rule_for,
     observe=observe_rule,
     hints=(
@@ -400,7 +400,7 @@ epochs.wrong(
 
 @epochs.wrong(
     "Your rule has a second argument with a default, and Keras put the current rate there, "
-    "as it did with `exponential_lr`. Does your rule need that number as an argument?"
+    "as it did with `flawed`. Does your rule need that number as an argument?"
 )
 def default_argument_overwritten(schedule, steps_per_epoch):
     def rule(epoch, steps=steps_per_epoch):
@@ -518,13 +518,13 @@ def observe_recorder(answer):
 recorder = Exercise(
     notebook=NOTEBOOK,
     number=5,
-    title="Off by one",
+    title="Record the rate before each step",
     objective="plot a schedule from the object the optimizer gets, and record the rate it used",
     reference=Recorder,
     observe=observe_recorder,
     hints=(
         "Two moments matter: when a run begins, and when a step is about to be taken. "
-        "Notebook 05 has a diary of them.",
+        "Notebook 05 names the method for each.",
         "`self.model.optimizer.learning_rate` is the rate for the optimizer's present count "
         "of steps.",
         "It may be a tensor or a variable. `float(...)` takes its value now.",
@@ -570,8 +570,8 @@ class AfterTheStep(Records):
 
 
 @recorder.wrong(
-    "You wrote one rate for each epoch. A schedule speaks per step: when is a step about to "
-    "be taken?",
+    "You wrote one rate for each epoch. A schedule gives one for each step: when is a step "
+    "about to be taken?",
     "read once an epoch",
 )
 class OnceAnEpoch(Records):

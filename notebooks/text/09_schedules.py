@@ -46,19 +46,20 @@ from helpers.exercises import ex09_schedules as exercises
 # ## 1 · See it
 #
 # In one training **step** the optimizer changes the parameters once, with the gradient of one batch. Plain SGD
-# subtracts the **learning rate** times the gradient from each parameter. Here the loss is $w^2$. Its gradient at
-# $w = 3$ is 6.
+# subtracts the **learning rate** times the gradient from each parameter. Here the loss is $w^2$. Its gradient at $w =
+# 3$ is 6.
 
 # %%
 w = keras.Variable(3.0)
 optimizer = keras.optimizers.SGD(learning_rate=0.1)
-optimizer.apply([6.0 * keras.ops.ones(())], [w])
+gradient = tf.constant(6.0)
+optimizer.apply([gradient], [w])
 print(f"3 - 0.1 * 6 = {float(w):.1f}")
 assert np.isclose(float(w), 2.4)
 
 # %% [markdown]
-# A **schedule** is a rule that gives the learning rate of each step. To write one, we count the steps of an epoch. Our
-# example has 14,034 images in batches of 32. The last batch of an epoch has only 18 images. With
+# A **schedule** is a rule that gives the learning rate of each step. To write one, we count the steps of an epoch.
+# Our example has 14,034 images in batches of 32. The last batch of an epoch has only 18 images. With
 # `drop_remainder=True` this batch is left out.
 
 # %%
@@ -69,11 +70,11 @@ assert math.ceil(14_034 / 32) == len(numbers.batch(32)) == 439
 assert 14_034 // 32 == len(numbers.batch(32, drop_remainder=True)) == 438
 
 # %% [markdown]
-# In this notebook an epoch of the example has 438 steps: the small batch is left out. The run has 100 epochs, so 43,800
-# steps, numbered 0 to 43,799.
+# In this notebook an epoch of the example has 438 steps: the small batch is left out. The run has 100 epochs, so
+# 43,800 steps, numbered 0 to 43,799.
 #
-# The schedule below is one of Keras' own. It begins with a **warm-up**: the rate rises in a straight line from 0 to its
-# highest value, the **peak**. A **cosine decay** follows: the rate falls to 0 along half a period of the cosine.
+# The schedule below is one of Keras' own. It begins with a **warm-up**: the rate rises in a straight line from 0 to
+# its highest value, the **peak**. A **cosine decay** follows: the rate falls to 0 along half a period of the cosine.
 
 # %%
 STEPS_PER_EPOCH = 438
@@ -95,16 +96,16 @@ plots.lines(
 )
 
 # %% [markdown]
-# We asked the schedule object for its rates: `kerass(step)`. The optimizer asks the same object. So the figure shows the
-# schedule that the optimizer gets.
+# We asked the schedule object for its rates: `kerass(step)`. The optimizer asks the same object. So the figure shows
+# the schedule that the optimizer gets.
 #
 # ## 2 · Build it
 #
 # Let $s$ be the step, $w$ the number of warm-up steps, and $d$ the number of decay steps.
 #
 # - Warm-up, $s < w$: the rate is $\text{peak} \cdot s / w$.
-# - Decay: the rate is $\text{peak} \cdot \frac{1}{2}(1 + \cos \pi t)$ with $t = (s - w) / d$. When $s$ goes from $w$ to
-#   $w + d$, $t$ goes from 0 to 1. After that $t$ stays 1, and the rate stays 0.
+# - Decay: the rate is $\text{peak} \cdot \frac{1}{2}(1 + \cos \pi t)$ with $t = (s - w) / d$. When $s$ goes from $w$
+#   to $w + d$, $t$ goes from 0 to 1. After that $t$ stays 1, and the rate stays 0.
 #
 # A schedule is a class with a method `__call__(step)`. Its base class is `LearningRateSchedule`.
 
@@ -151,14 +152,15 @@ for other in (kerass, cosine):
     assert np.allclose(
         schedules.sample(mine, beyond), schedules.sample(other, beyond), atol=1e-9
     )
-for step in (0, 3 * STEPS_PER_EPOCH, 43_799, 43_800):
-    print(f"step {step:6}: rate {float(mine(step)):.2g}")
-assert 0 < float(mine(43_799)) < 1e-9
-assert float(mine(43_800)) == 0
+for epoch in (0, 3, 99, 100):
+    step = epoch * STEPS_PER_EPOCH
+    print(f"epoch {epoch}, step {step}: rate {float(mine(step)):.2g}")
+assert 0 < float(mine(99 * STEPS_PER_EPOCH)) < 1e-6
+assert float(mine(100 * STEPS_PER_EPOCH)) == 0
 
 # %% [markdown]
-# All three give the same rates. In the last step of the run, 43,799, the rate is tiny but not 0. Step 43,800 would have
-# the rate 0. It is not taken.
+# All three give the same rates. The last epoch, 99, begins with a small rate. Step 43,800 would be the first step of
+# epoch 100. It has the rate 0, and is not taken.
 #
 # In all three `decay_steps` does *not* include the warm-up. The rate reaches 0 at step `warmup_steps + decay_steps`.
 #
@@ -180,10 +182,10 @@ x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
 y = x.sum(axis=1)
 
 
-def error_message(action):
-    """Return the beginning of the error that an action raises."""
+def error_message(action, *arguments):
+    """Return the beginning of the error that a call raises."""
     try:
-        action()
+        action(*arguments)
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:72]}"
     return "no error"
@@ -203,11 +205,11 @@ print("in fit:", message)
 assert "symbolic" in message
 
 # %% [markdown]
-# ### Exercise 1 · End with the training
+# ### Exercise 1 · Reach the rate 0 when the training ends
 #
-# Write `plan(images, batch_size, epochs, warmup_epochs)`. It returns `(warmup_steps, decay_steps)`. The rate must reach 0
-# at the step after the last one of the training. Here *no* batch is left out: the last batch of an epoch may be smaller,
-# and is a step too.
+# Write `plan(images, batch_size, epochs, warmup_epochs)`. It returns `(warmup_steps, decay_steps)`. The rate must
+# reach 0 at the step after the last one of the training. Here *no* batch is left out: the last batch of an epoch may
+# be smaller, and is a step too.
 #
 # Run the next cell to check your answer. `exercises.ending.hint()` gives a hint, and a plainer one each time you ask.
 # `exercises.ending.solution()` shows a right answer.
@@ -227,8 +229,8 @@ exercises.ending.check(plan)
 #
 # ### A common mistake: an integer step times a float
 #
-# This class has no cast, no clip and no `get_config`. It chooses with `tf.cond(pred, true_fn, false_fn)`: if `pred` is
-# true, the result is that of `true_fn()`, else that of `false_fn()`. Does it train?
+# This class has no cast, no clip and no `get_config`. It chooses with `tf.cond(pred, true_fn, false_fn)`: if `pred`
+# is true, the result is that of `true_fn()`, else that of `false_fn()`. Does it train?
 
 
 # %%
@@ -260,8 +262,8 @@ assert int(network.optimizer.iterations) == 0
 # No. The error names 3.14159, so it comes from the decay: `math.pi * since`. The graph holds both branches. So `fit`
 # fails before the first step, although the first step belongs to the warm-up.
 #
-# Does the warm-up branch fail too? The answer depends on the kind of step. The optimizer passes its own step counter, a
-# `keras.Variable` of dtype int64. We call each branch with four kinds of step.
+# Does the warm-up branch fail too? The answer depends on the kind of step. The optimizer passes its own step counter,
+# a `keras.Variable` of dtype int64. We call each branch with four kinds of step.
 
 # %%
 mistaken = MistakenCosine(0.001, warmup_steps=10, decay_steps=90)
@@ -273,15 +275,15 @@ for branch, step in (("warm-up", 5), ("decay", 50)):
         "Python int": step,
     }
     for kind, value in kinds.items():
-        outcome = error_message(lambda: mistaken(value))
+        outcome = error_message(mistaken, value)
         print(f"{branch:8} {kind:22} {outcome[:34]}")
         fails = kind == "tensor, int64" or (branch, kind) == ("decay", "keras.Variable, int64")
         assert outcome.startswith("TypeError") == fails
 
 # %% [markdown]
-# With a `keras.Variable` the warm-up works, and the decay fails. A `keras.Variable` of int64 times a Python float gives
-# float32. But `step - self.warmup_steps` is no longer a variable: it is an int64 tensor. TensorFlow does not multiply an
-# int64 tensor by a Python float (notebook 01).
+# With a `keras.Variable` the warm-up works, and the decay fails. A `keras.Variable` of int64 times a Python float
+# gives float32. But `step - self.warmup_steps` is no longer a variable: it is an int64 tensor. TensorFlow does not
+# multiply an int64 tensor by a Python float (notebook 01).
 #
 # Write `step = keras.ops.cast(step, "float32")` as the first line. Then all four kinds work.
 
@@ -299,8 +301,8 @@ for value in (step_variable, tf.constant(5, tf.int64), tf.constant(5.0), 5):
 # %% [markdown]
 # ### A common mistake: the decay ends after the training, and then rises
 #
-# The run has 100 epochs. Somebody takes 3 epochs of warm-up and `decay_steps` of *100* epochs. Together these are 103.
-# And without the clip, what happens after the end? (A float step avoids the first mistake.)
+# The run has 100 epochs. Somebody takes 3 epochs of warm-up and `decay_steps` of *100* epochs. Together these are
+# 103. And without the clip, what happens after the end? (A float step avoids the first mistake.)
 
 # %%
 longer = np.arange(0, 220 * STEPS_PER_EPOCH, 100)
@@ -327,18 +329,18 @@ assert math.isclose(rate_203, 0.001, rel_tol=1e-3)
 assert float(mine(203 * STEPS_PER_EPOCH)) == 0
 
 # %% [markdown]
-# At epoch 100 the mistaken rate is 0.0000022 instead of 0: here the wrong count does little harm. But a run that goes on
-# gets rising rates. At epoch 203 the rate is back at the peak.
+# At epoch 100 the mistaken rate is 0.0000022 instead of 0: here the wrong count does little harm. But a run that goes
+# on gets rising rates. At epoch 203 the rate is back at the peak.
 #
 # ### A common mistake: no `get_config`, or not registered
 #
-# A saved model contains its optimizer, and the optimizer contains the schedule. We try to save a model with a schedule
-# that has no `get_config`, and one with `MyCosine`.
+# A saved model contains its optimizer, and the optimizer contains the schedule. We try to save a model with a
+# schedule that has no `get_config`, and one with `MyCosine`.
 
 # %%
 path = runtime.output_folder("09_schedules") / "tiny.keras"
 without_config = tiny(MistakenCosine(0.1, 4, 6))
-print("save without get_config:", error_message(lambda: without_config.save(path)))
+print("save without get_config:", error_message(without_config.save, path))
 without_config.save_weights(
     path.with_name("tiny.weights.h5")
 )  # works: no schedule in this file
@@ -346,13 +348,13 @@ without_config.save_weights(
 network = tiny(MyCosine(0.1, warmup_steps=4, decay_steps=6))
 network.fit(x, y, batch_size=4, epochs=2, verbose=0)  # 6 of 10 steps
 network.save(path)
-print("load MyCosine:", error_message(lambda: keras.models.load_model(path)))
+print("load MyCosine:", error_message(keras.models.load_model, path))
 
 # %% [markdown]
-# Without `get_config` the model cannot be saved; its weights alone can. `MyCosine` was saved, but not loaded: Keras does
-# not know which class the name `MyCosine` means. **Registering** a class tells Keras. Usually one writes
-# `@keras.saving.register_keras_serializable()` in the line above `class`. We register the class that we have, and save
-# again.
+# Without `get_config` the model cannot be saved; its weights alone can. `MyCosine` was saved, but not loaded: Keras
+# does not know which class the name `MyCosine` means. **Registering** a class tells Keras. Usually one writes
+# `@keras.saving.register_keras_serializable()` in the line above `class`. We register the class that we have, and
+# save again.
 
 # %%
 keras.saving.register_keras_serializable(package="notebook09")(MyCosine)
@@ -395,9 +397,9 @@ exercises.triangle.check(Triangle)
 # %% [markdown]
 # ## 4 · ExponentialDecay, with and without `staircase`
 #
-# Keras' `ExponentialDecay` has the formula
-# $\text{initial rate} \cdot \text{decay rate}^{\,s / \text{decay steps}}$. With `staircase=True` the exponent is rounded
-# down to a whole number. Then the rate stays the same for `decay_steps` steps, and falls at once.
+# Keras' `ExponentialDecay` has the formula $\text{initial rate} \cdot \text{decay rate}^{\,s / \text{decay steps}}$.
+# With `staircase=True` the exponent is rounded down to a whole number. Then the rate stays the same for `decay_steps`
+# steps, and falls at once.
 
 # %%
 thirty_epochs = 30 * STEPS_PER_EPOCH
@@ -433,14 +435,14 @@ assert np.isclose(float(decays["staircase=True"](thirty_epochs)), 0.1 * 0.0001)
 assert np.isclose(float(decays["staircase=False"](thirty_epochs)), 0.1 * 0.0001)
 
 # %% [markdown]
-# It is 10 %. The rate falls *to* 10 %, so *by* 90 %. `decay_rate` is the factor that remains. To lower the rate by 10 %,
-# write `decay_rate=0.9`.
+# It is 10 %. The rate falls *to* 10 %, so *by* 90 %. `decay_rate` is the factor that remains. To lower the rate by 10
+# %, write `decay_rate=0.9`.
 #
 # ## 5 · A rule per epoch, a rule per step
 #
-# Another shape has three parts. The rate **ramps up** from a start to a peak. It **sustains** the peak for some epochs.
-# Then the distance to a lowest rate, the **floor**, shrinks by one factor each epoch. We write the rule as a function of
-# the epoch $e$. Let $r$ be the number of ramp-up epochs and $h$ the number of sustain epochs.
+# Another shape has three parts. The rate **ramps up** from a start to a peak. It **sustains** the peak for some
+# epochs. Then the distance to a lowest rate, the **floor**, shrinks by one factor each epoch. We write the rule as a
+# function of the epoch $e$. Let $r$ be the number of ramp-up epochs and $h$ the number of sustain epochs.
 #
 # - Ramp up, $e < r$: the rate is $\text{start} + (\text{peak} - \text{start}) \cdot e / r$.
 # - Sustain, $r \le e < r + h$: the rate is the peak.
@@ -471,9 +473,9 @@ def rule(epoch):
 assert np.allclose(used_rates(rule, epochs=8), [rule(epoch) for epoch in range(8)])
 
 # %% [markdown]
-# The callback `LearningRateScheduler` sets the rate once, when an epoch begins (notebook 05). A schedule object is asked
-# in each step. `schedules.RampSustainDecay` is the same rule as a schedule object. It counts steps. For the same rule
-# per step, each number of epochs is multiplied by the steps per epoch, here 20.
+# The callback `LearningRateScheduler` sets the rate once, when an epoch begins (notebook 05). A schedule object is
+# asked in each step. `schedules.RampSustainDecay` is the same rule as a schedule object. It counts steps. For the
+# same rule per step, each number of epochs is multiplied by the steps per epoch, here 20.
 
 # %%
 PER_EPOCH = 20
@@ -507,8 +509,8 @@ assert np.array_equal(equal, begins_epoch | on_plateau)
 #
 # ### A common mistake: settings as default arguments
 #
-# It is tempting to write the settings as default arguments. Then the function can be plotted with `rule(epoch)`.
-# But Keras calls it with *two* arguments, the epoch and the current learning rate. Which rates does the run use? (The
+# It is tempting to write the settings as default arguments. Then the function can be plotted with `rule(epoch)`. But
+# Keras calls it with *two* arguments, the epoch and the current learning rate. Which rates does the run use? (The
 # optimizer begins at 0.001, the default of Adam.)
 
 
@@ -525,12 +527,12 @@ assert np.allclose(used[:3], [0.001, 0.001 + 0.049 / 3, 0.0391], atol=1e-4)
 assert np.allclose(used[3:], typed[3:])
 
 # %% [markdown]
-# The current rate took the place of `start_lr`. The plot goes down from 0.1 to 0.05. The run goes up from 0.001 to 0.05.
-# There is no error and no warning. From epoch 3 on the rates agree: the formula of the decay has no `start_lr`.
+# The current rate took the place of `start_lr`. The plot goes down from 0.1 to 0.05. The run goes up from 0.001 to
+# 0.05. There is no error and no warning. From epoch 3 on the rates agree: the formula of the decay has no `start_lr`.
 #
-# Give the function a single parameter, as `rule` has. Keras first tries two arguments. If that raises a `TypeError`, it
-# tries one. Or take the current rate as a second parameter, and do not use it. `schedules.per_epoch` does that for a
-# schedule that counts epochs.
+# Give the function a single parameter, as `rule` has. Keras first tries two arguments. If that raises a `TypeError`,
+# it tries one. Or take the current rate as a second parameter, and do not use it. `schedules.per_epoch` does that for
+# a schedule that counts epochs.
 
 
 # %%
@@ -584,9 +586,9 @@ exercises.late.check(never)
 # %% [markdown]
 # ## 6 · Six settings, as typed and as used
 #
-# These six settings are real. Somebody tried them one after the other in runs of 12 to 30 epochs, as default arguments.
-# So each of them has two curves: the rates as typed, and the rates that the run used. We train with each of them for 30
-# epochs.
+# These six settings come from one learner's log, where they were default arguments. So each setting has two curves:
+# the rates as typed, and the rates that a run uses. We train with each setting for 12 epochs. The answer of exercise
+# 4 is in the figure.
 
 
 # %%
@@ -599,8 +601,8 @@ def with_default(setting):
     return flawed_rule
 
 
-as_typed = [[with_default(setting)(epoch) for epoch in range(30)] for setting in TRIED]
-as_used = [used_rates(with_default(setting), epochs=30) for setting in TRIED]
+as_typed = [[with_default(setting)(epoch) for epoch in range(12)] for setting in TRIED]
+as_used = [used_rates(with_default(setting), epochs=12) for setting in TRIED]
 
 # %%
 figure, axes = plots.figure(2, 3, (10, 5))
@@ -628,20 +630,20 @@ for number, setting in enumerate(TRIED):
     assert np.allclose(as_used[number][rampup:], as_typed[number][rampup:])
 
 # %% [markdown]
-# - Settings 0 to 4 have a start *above* the peak. As typed, their "ramp-up" goes down. As used, it goes up from 0.001.
-#   The high rates of 0.05 and 0.1 at the start were never used.
-# - Settings 0 and 1, 2 and 3 differ as typed. After the ramp they are used as typed.
-# - Setting 5 begins at 0.001 in both curves. But the used rate rises faster: in each epoch the ramp starts again from the
-#   current rate. And its decay does not begin before epoch 30.
+# - Settings 0 to 4 have a start *above* the peak. As typed, their "ramp-up" goes down. As used, it goes up from
+#   0.001. The runs did not use the start rates of 0.05 and 0.1.
+# - After the ramp the rates as typed and as used agree.
+# - Setting 5 begins at 0.001 in both curves. But the used rate rises faster: in each epoch the ramp starts again from
+#   the current rate. And its decay does not begin before epoch 30.
 #
-# Whoever compares runs by the typed settings compares other runs than those that took place. Plot the rates that the run
-# recorded: `history["learning_rate"]`.
+# A plot of the typed settings shows other rates than those of the run. With `LearningRateScheduler`, plot the rates
+# that `fit` recorded: `history["learning_rate"]`.
 #
 # ## 7 · Play
 #
-# The sliders below shape a schedule for a run of 30 epochs. The line under the figure shows the code of the schedule, and
-# its rate where its parts meet. Set *decay epochs* to 20, then to 40. What is the rate when the training ends, at step
-# 13,140?
+# The sliders below shape a schedule for a run of 30 epochs. The line under the figure shows the code of the schedule,
+# and its rate where its parts meet. Set *decay epochs* to 20, then to 40. What is the rate when the training ends, at
+# step 13,140?
 
 # %%
 widgets.ScheduleExplorer("WarmupCosine", steps_per_epoch=438, epochs=30)
@@ -652,8 +654,8 @@ for decay_epochs in (20, 27, 40):
     print(f"{decay_epochs} decay epochs: {float(schedule(30 * 438)):.2e} at step 13,140")
 
 # %% [markdown]
-# With 20 epochs of decay the rate is 0 from epoch 23 on: the last seven epochs change nothing. With 40 epochs of decay
-# the rate is still a quarter of the peak. The second explorer shows `RampSustainDecay`.
+# With 20 epochs of decay the rate is 0 from epoch 23 on: the last seven epochs change nothing. With 40 epochs of
+# decay the rate is still a quarter of the peak. The second explorer shows `RampSustainDecay`.
 
 # %%
 widgets.ScheduleExplorer("RampSustainDecay", steps_per_epoch=438, epochs=30)
@@ -661,9 +663,9 @@ widgets.ScheduleExplorer("RampSustainDecay", steps_per_epoch=438, epochs=30)
 # %% [markdown]
 # ## 8 · What the optimizer really used
 #
-# A plot shows the rates that were planned. A callback can record the rates that were used. Our first attempt reads the
-# optimizer's rate after each step. We train the dense classifier of notebook 02 on 2,048 images, five epochs of 32
-# steps.
+# A plot shows the rates that were planned. A callback can record the rates that were used. Our first attempt reads
+# the optimizer's rate after each step. We train the dense classifier of notebook 02 on 2,048 images, five epochs of
+# 32 steps.
 
 # %%
 fashion = data.fashion()
@@ -692,15 +694,19 @@ network.fit(images, labels, batch_size=64, epochs=RUN, callbacks=both_recorders,
 
 # %%
 planned = schedules.sample(good, RUN * 32)
-print("planned:     ", np.round(planned[:4], 5).tolist())
-print("read after:  ", np.round(late_recorder.rates[:4], 5).tolist())
-print("read before: ", np.round(recorder.rates[:4], 5).tolist())
+recorded = {
+    "planned": planned,
+    "read after": late_recorder.rates,
+    "read before": recorder.rates,
+}
+for name, rates in recorded.items():
+    print(f"{name:12}", [f"{rate:.5f}" for rate in rates[:4]])
 assert np.allclose(recorder.rates, planned, atol=1e-7)
 assert np.allclose(late_recorder.rates[:-1], planned[1:], atol=1e-7)
 
 # %% [markdown]
-# The optimizer adds 1 to its step counter at the end of a step. So the rate that is read afterwards is the rate of the
-# *next* step. `schedules.RecordLearningRate` reads the rate before each step. Its list equals the plan.
+# The optimizer adds 1 to its step counter at the end of a step. So the rate that is read afterwards is the rate of
+# the *next* step. `schedules.RecordLearningRate` reads the rate before each step. Its list equals the plan.
 
 # %%
 plots.lines(
@@ -712,10 +718,10 @@ plots.lines(
 )
 
 # %% [markdown]
-# ### Exercise 5 · Record the rate of each step
+# ### Exercise 5 · Record the rate before each step
 #
-# Mend `LateRecorder`, without `RecordLearningRate`. Write a callback `Recorder`. After `fit` its list `rates` holds the
-# rate that each step was taken with. Another `fit` begins a new list. The optimizer's rate may be a schedule or a
+# Mend `LateRecorder`, without `RecordLearningRate`. Write a callback `Recorder`. After `fit` its list `rates` holds
+# the rate that each step was taken with. Another `fit` begins a new list. The optimizer's rate may be a schedule or a
 # number.
 
 
@@ -732,8 +738,8 @@ exercises.recorder.check(Recorder)
 # ## 9 · Is a schedule better than a constant rate?
 #
 # We compare two rules on the task of section 8: a constant rate, and one epoch of warm-up with four epochs of cosine
-# decay. To make 64 runs quick we write the training loop ourselves (notebook 04). It is plain SGD: each parameter minus
-# the rate times its gradient.
+# decay. To make 64 runs quick we write the training loop ourselves (notebook 04). It is plain SGD: each parameter
+# minus the rate times its gradient.
 
 
 # %%
@@ -775,8 +781,8 @@ def warmup_cosine(peak):
 
 
 # %% [markdown]
-# A rule has to be tried at a suitable height. So both rules get the same budget: four heights, three seeds each. The
-# same seed means the same first weights and the same batches.
+# The **height** of a rule is its constant rate, or its peak. Each rule needs a suitable height. So both rules get the
+# same budget: four heights, three seeds each. The same seed means the same first weights and the same batches.
 
 # %%
 # About 8 seconds: 24 runs.
@@ -794,13 +800,15 @@ plots.lines(
     tuning,
     "constant rate, or peak of the schedule",
     "validation accuracy",
-    "Both rules need the right height; the schedule allows a wider range",
+    "At height 0.8 the constant rate fails, the schedule does not",
 )
+assert tuning["constant"][-1] < max(tuning["constant"]) - 0.1
+assert tuning["schedule"][-1] > tuning["constant"][-1] + 0.1
 
 # %% [markdown]
-# At height 0.8 the constant rate is far worse than at its best height. The height of the rate matters for both rules. Now
-# each rule gets its best height, and 20 new seeds. The differences are paired by seed. The interval is Student's t
-# interval with 19 degrees of freedom.
+# At height 0.8 the constant rate is far worse than at its best height; the schedule loses little. Now each rule gets
+# its best height, and 20 new seeds. The differences are paired by seed. The interval is Student's t interval with 19
+# degrees of freedom.
 
 # %%
 # About 12 seconds: 40 runs.
@@ -812,33 +820,23 @@ of_schedule = np.array([accuracy_of(warmup_cosine(best_peak), seed) for seed in 
 differences = of_schedule - of_constant
 standard_error = differences.std(ddof=1) / math.sqrt(len(differences))
 half_width = stats.t.ppf(0.975, df=len(differences) - 1) * standard_error
-print(
-    f"constant: mean accuracy {of_constant.mean():.3f}, lowest accuracy {of_constant.min():.3f}"
-)
-print(
-    f"schedule: mean accuracy {of_schedule.mean():.3f}, lowest accuracy {of_schedule.min():.3f}"
-)
-
-# %%
-low = differences.mean() - half_width
-high = differences.mean() + half_width
-print(f"schedule higher by accuracy {differences.mean():.3f}, interval: from", end=" ")
-print(f"accuracy {low:.3f} to accuracy {high:.3f}")
-assert 0 < differences.mean() < 0.1
-assert of_schedule.min() > of_constant.min()
+print(f"constant: mean accuracy {of_constant.mean():.3f}")
+print(f"schedule: mean accuracy {of_schedule.mean():.3f}")
+print(f"half width of the interval: accuracy {half_width:.3f}")
+assert abs(differences.mean()) < 0.06
 
 # %% [markdown]
-# Stored run: the schedule is better by 0.029 on average, and the interval from 0.011 to 0.047 does not contain 0. Much of
-# the difference comes from a few seeds with which the constant rate ends low. This holds for one network, 2,048 drawn
-# images, plain SGD and five epochs. Warm-up and decay were changed together. So we cannot say which of the two helped.
+# In the run stored here the schedule is better by 0.017 on average. The interval goes from -0.002 to 0.036. It
+# contains 0. So these 20 seeds do not show that the schedule is better than a constant rate of a suitable height.
+# They do not show that it is not. All this holds for one network, 2,048 images, plain SGD and five epochs.
 #
 # ### A schedule that is counted in epochs
 #
 # The schedule counts steps. Somebody passes epochs: one of warm-up, four of decay. What is the rate from step 5 on?
 
 # %%
-in_steps = warmup_cosine(best_peak)
-in_epochs = schedules.sample(schedules.WarmupCosine(best_peak, 1, RUN - 1), RUN * 32)
+in_steps = warmup_cosine(0.2)
+in_epochs = schedules.sample(schedules.WarmupCosine(0.2, 1, RUN - 1), RUN * 32)
 print("rates of the first 7 steps:", np.round(in_epochs[:7], 3).tolist())
 assert np.all(in_epochs[5:] == 0)
 for seed in (0, 1, 2):
@@ -847,15 +845,15 @@ for seed in (0, 1, 2):
     assert right > wrong + 0.1
 
 # %% [markdown]
-# The rate is 0 from step 5 on. The other 155 steps change nothing. `fit` would raise no error. The recorded rates show
-# it.
+# The rate is 0 from step 5 on. The other 155 steps change nothing. `fit` would raise no error. The recorded rates
+# show it.
 #
 # ## For reference
 #
 # ### The same schedule with `tf.cond` and `tf.clip_by_value`
 #
-# `tf.cond` takes functions, as in section 3. `tf.clip_by_value(t, clip_value_min, clip_value_max)` replaces values below
-# and above the two limits by the limits.
+# `tf.cond` takes functions, as in section 3. `tf.clip_by_value(t, clip_value_min, clip_value_max)` replaces values
+# below and above the two limits by the limits.
 
 
 # %%
@@ -881,7 +879,8 @@ for step in (0, 5, 10, 55, 100, 200):
 # %% [markdown]
 # ### Write rates as floats
 #
-# `ExponentialDecay` computes in the type of its first argument. With the int 1 instead of 1.0, a rate of 0.5 becomes 0.
+# `ExponentialDecay` computes in the type of its first argument. With the int 1 instead of 1.0, a rate of 0.5 becomes
+# 0.
 
 # %%
 for first in (1.0, 1):
@@ -892,8 +891,8 @@ assert float(decay(10)) == 0
 # %% [markdown]
 # ### Several steps in one call
 #
-# With `compile(steps_per_execution=4)` Keras calls the callbacks once for four steps. So a recorder records one rate of
-# four.
+# With `compile(steps_per_execution=4)` Keras calls the callbacks once for four steps. So a recorder records one rate
+# of four.
 
 # %%
 network = tiny(0.1)
@@ -905,10 +904,11 @@ assert recorder.steps == [0, 4, 8]
 # %% [markdown]
 # ## Summary
 #
-# - A schedule is an object that gives a rate for a step. Cast the step, clip the end, write `get_config`, register the
-#   class.
+# - A schedule is an object that gives a rate for a step. Cast the step, clip the end, write `get_config`, register
+#   the class.
 # - Warm-up steps plus decay steps equal the steps of the run. Count the last small batch, unless it is dropped.
-# - `LearningRateScheduler` passes the epoch and the current rate. The current rate takes the place of a second parameter.
+# - `LearningRateScheduler` passes the epoch and the current rate. The current rate takes the place of a second
+#   parameter.
 # - Plot the schedule object, and record the rates that were used.
 # - `decay_rate=0.1` lowers the rate *to* 10 %.
 # - Compare a schedule with a constant rate of a suitable height.
