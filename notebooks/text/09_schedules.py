@@ -10,7 +10,7 @@
 # - use a rule per step as a schedule, and a rule per epoch in a callback,
 # - plot a schedule from the object the optimizer gets, and record the rate it used.
 #
-# **Needs** notebooks 04 (training loops) and 05 (callbacks). **Time** 45 minutes to read, 40 for the exercises; under
+# **Needs** notebooks 04 (training loops) and 05 (callbacks). **Time** 50 minutes to read, 40 for the exercises; under
 # 60 seconds to run on two CPU cores.
 
 # %%
@@ -37,10 +37,14 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
+from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 from scipy import stats
 
 from helpers import data, models, plots, runtime, schedules, widgets
 from helpers.exercises import ex09_schedules as exercises
+
+np.set_printoptions(precision=3)
 
 # %% [markdown]
 # ## 1 · See it
@@ -54,8 +58,7 @@ w = keras.Variable(3.0)
 optimizer = keras.optimizers.SGD(learning_rate=0.1)
 gradient = tf.constant(6.0)
 optimizer.apply([gradient], [w])
-print(f"3 - 0.1 * 6 = {float(w):.1f}")
-assert np.isclose(float(w), 2.4)
+print("3 - 0.1 * 6 =", w.numpy())
 
 # %% [markdown]
 # A **schedule** is a rule that gives the learning rate of each step. To write one, we count the steps of an epoch.
@@ -64,10 +67,10 @@ assert np.isclose(float(w), 2.4)
 
 # %%
 numbers = tf.data.Dataset.range(14_034)
-print("steps per epoch, last small batch counted:", len(numbers.batch(32)))
-print("steps per epoch, with drop_remainder=True:", len(numbers.batch(32, drop_remainder=True)))
-assert math.ceil(14_034 / 32) == len(numbers.batch(32)) == 439
-assert 14_034 // 32 == len(numbers.batch(32, drop_remainder=True)) == 438
+counted = numbers.batch(32)
+dropped = numbers.batch(32, drop_remainder=True)
+print("steps per epoch, last small batch counted:", len(counted))
+print("steps per epoch, with drop_remainder=True:", len(dropped))
 
 # %% [markdown]
 # In this notebook an epoch of the example has 438 steps: the small batch is left out. The run has 100 epochs, so
@@ -79,7 +82,7 @@ assert 14_034 // 32 == len(numbers.batch(32, drop_remainder=True)) == 438
 # %%
 STEPS_PER_EPOCH = 438
 EPOCHS = 100
-kerass = keras.optimizers.schedules.CosineDecay(
+kerass = CosineDecay(
     initial_learning_rate=0.0,
     warmup_target=0.001,  # the peak
     warmup_steps=3 * STEPS_PER_EPOCH,
@@ -87,12 +90,16 @@ kerass = keras.optimizers.schedules.CosineDecay(
 )
 steps = np.arange(0, EPOCHS * STEPS_PER_EPOCH, 73)
 rates = [float(kerass(step)) for step in steps]
-plots.lines(
+
+
+def draw_rates(epochs, curves, title):
+    return plots.lines(epochs, curves, "epoch", "learning rate", title)
+
+
+draw_rates(
     steps / STEPS_PER_EPOCH,
     {"CosineDecay": rates},
-    "epoch",
-    "learning rate",
-    "The rate rises for 3 epochs, then falls to 0 at epoch 100",
+    title="The rate rises for 3 epochs, then falls to 0 at epoch 100",
 )
 
 # %% [markdown]
@@ -111,18 +118,18 @@ plots.lines(
 
 
 # %%
-class MyCosine(keras.optimizers.schedules.LearningRateSchedule):
+class MyCosine(LearningRateSchedule):
     def __init__(self, max_lr, warmup_steps, decay_steps):
         self.max_lr = max_lr
         self.warmup_steps = warmup_steps
         self.decay_steps = decay_steps
 
     def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
+        step = ops.cast(step, "float32")
         rising = step / self.warmup_steps
-        t = keras.ops.clip((step - self.warmup_steps) / self.decay_steps, 0.0, 1.0)
-        falling = 0.5 * (1.0 + keras.ops.cos(math.pi * t))
-        return self.max_lr * keras.ops.where(step < self.warmup_steps, rising, falling)
+        t = ops.clip((step - self.warmup_steps) / self.decay_steps, 0.0, 1.0)
+        falling = 0.5 * (1.0 + ops.cos(math.pi * t))
+        return self.max_lr * ops.where(step < self.warmup_steps, rising, falling)
 
     def get_config(self):
         return {
@@ -143,20 +150,17 @@ class MyCosine(keras.optimizers.schedules.LearningRateSchedule):
 # schedule's rates as an array.
 
 # %%
-mine = MyCosine(0.001, warmup_steps=3 * STEPS_PER_EPOCH, decay_steps=97 * STEPS_PER_EPOCH)
-cosine = schedules.WarmupCosine(
-    0.001, warmup_steps=3 * STEPS_PER_EPOCH, decay_steps=97 * STEPS_PER_EPOCH
-)
+WARMUP = 3 * STEPS_PER_EPOCH
+DECAY = 97 * STEPS_PER_EPOCH
+mine = MyCosine(0.001, warmup_steps=WARMUP, decay_steps=DECAY)
+cosine = schedules.WarmupCosine(0.001, warmup_steps=WARMUP, decay_steps=DECAY)
 beyond = np.arange(0, 120 * STEPS_PER_EPOCH, 500)  # up to epoch 120
+my_rates = schedules.sample(mine, beyond)
 for other in (kerass, cosine):
-    assert np.allclose(
-        schedules.sample(mine, beyond), schedules.sample(other, beyond), atol=1e-9
-    )
-for epoch in (0, 3, 99, 100):
-    step = epoch * STEPS_PER_EPOCH
-    print(f"epoch {epoch}, step {step}: rate {float(mine(step)):.2g}")
-assert 0 < float(mine(99 * STEPS_PER_EPOCH)) < 1e-6
-assert float(mine(100 * STEPS_PER_EPOCH)) == 0
+    assert np.allclose(schedules.sample(other, beyond), my_rates, atol=1e-9)
+marks = np.array([0, 3, 99, 100]) * STEPS_PER_EPOCH
+print("steps:", marks)
+print("rates:", schedules.sample(mine, marks))
 
 # %% [markdown]
 # All three give the same rates. The last epoch, 99, begins with a small rate. Step 43,800 would be the first step of
@@ -164,45 +168,9 @@ assert float(mine(100 * STEPS_PER_EPOCH)) == 0
 #
 # In all three `decay_steps` does *not* include the warm-up. The rate reaches 0 at step `warmup_steps + decay_steps`.
 #
-# ### Why not a Python `if`?
-#
-# `fit` turns the training step into a graph (notebook 04). While the graph is built, the step has no value. So Python
-# cannot decide which branch of an `if` to take.
-
-
-# %%
-def tiny(rate):
-    """Return a model of one layer, compiled with a learning rate or a schedule."""
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    network.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
-    return network
-
-
-x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
-y = x.sum(axis=1)
-
-
-def error_message(action, *arguments):
-    """Return the beginning of the error that a call raises."""
-    try:
-        action(*arguments)
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error)[:72]}"
-    return "no error"
-
-
-# %%
-class WithIf(keras.optimizers.schedules.LearningRateSchedule):
-    def __call__(self, step):
-        if step < 3:
-            return 0.1
-        return 0.01
-
-
-print("called by hand:", WithIf()(2), WithIf()(5))
-message = error_message(lambda: tiny(WithIf()).fit(x, y, batch_size=4, verbose=0))
-print("in fit:", message)
-assert "symbolic" in message
+# Why `where`, and not a Python `if`? `fit` turns the training step into a graph (notebook 04). While the graph is
+# built, the step has no value. So Python cannot decide which branch of an `if` to take. The section *For reference*
+# shows the error.
 
 # %% [markdown]
 # ### Exercise 1 · Reach the rate 0 when the training ends
@@ -229,17 +197,13 @@ exercises.ending.check(plan)
 #
 # ### A common mistake: an integer step times a float
 #
-# This class has no cast, no clip and no `get_config`. It chooses with `tf.cond(pred, true_fn, false_fn)`: if `pred`
-# is true, the result is that of `true_fn()`, else that of `false_fn()`. Does it train?
+# `MistakenCosine` differs from `MyCosine` in `__call__` only. It has no cast and no clip. It chooses with
+# `tf.cond(pred, true_fn, false_fn)`: if `pred` is true, the result is that of `true_fn()`, else that of `false_fn()`.
+# Does it train?
 
 
 # %%
-class MistakenCosine(keras.optimizers.schedules.LearningRateSchedule):
-    def __init__(self, max_lr, warmup_steps, decay_steps):
-        self.max_lr = max_lr
-        self.warmup_steps = warmup_steps
-        self.decay_steps = decay_steps
-
+class MistakenCosine(MyCosine):
     def __call__(self, step):
         def warmup():
             return self.max_lr / self.warmup_steps * step
@@ -251,12 +215,30 @@ class MistakenCosine(keras.optimizers.schedules.LearningRateSchedule):
         return tf.cond(step < self.warmup_steps, warmup, decay)
 
 
+def tiny(rate):
+    """Return a model of one layer, compiled with a learning rate or a schedule."""
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    network.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
+    return network
+
+
+# %%
+def error_message(action, *arguments):
+    """Return the beginning of the error that a call raises."""
+    try:
+        action(*arguments)
+    except Exception as error:
+        kind = type(error).__name__
+        message = str(error)
+        return f"{kind}: {message[:72]}"
+    return "no error"
+
+
+x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+y = x.sum(axis=1)
 network = tiny(MistakenCosine(0.1, warmup_steps=4, decay_steps=6))
-message = error_message(lambda: network.fit(x, y, batch_size=4, verbose=0))
-print(message)
+print(error_message(network.fit, x, y))
 print("steps taken:", int(network.optimizer.iterations))
-assert "3.14159" in message
-assert int(network.optimizer.iterations) == 0
 
 # %% [markdown]
 # No. The error names 3.14159, so it comes from the decay: `math.pi * since`. The graph holds both branches. So `fit`
@@ -277,26 +259,21 @@ for branch, step in (("warm-up", 5), ("decay", 50)):
     for kind, value in kinds.items():
         outcome = error_message(mistaken, value)
         print(f"{branch:8} {kind:22} {outcome[:34]}")
-        fails = kind == "tensor, int64" or (branch, kind) == ("decay", "keras.Variable, int64")
-        assert outcome.startswith("TypeError") == fails
 
 # %% [markdown]
 # With a `keras.Variable` the warm-up works, and the decay fails. A `keras.Variable` of int64 times a Python float
 # gives float32. But `step - self.warmup_steps` is no longer a variable: it is an int64 tensor. TensorFlow does not
 # multiply an int64 tensor by a Python float (notebook 01).
 #
-# Write `step = keras.ops.cast(step, "float32")` as the first line. Then all four kinds work.
+# Write `step = ops.cast(step, "float32")` as the first line. Then all four kinds work.
 
 # %%
-step_variable = keras.Variable(5, dtype="int64")
-print(
-    "variable * float:",
-    (step_variable * 0.1).dtype,
-    "| variable - 10:",
-    (step_variable - 10).dtype,
-)
-for value in (step_variable, tf.constant(5, tf.int64), tf.constant(5.0), 5):
-    assert np.isclose(float(MyCosine(0.001, 10, 90)(value)), 0.0005)
+step = keras.Variable(50, dtype="int64")
+print("step * 0.1:", (step * 0.1).dtype.name)
+print("step - 10:", (step - 10).dtype.name)
+right = MyCosine(0.001, warmup_steps=10, decay_steps=90)
+for kind, step in kinds.items():
+    print("with the cast,", kind, np.round(right(step), 6))
 
 # %% [markdown]
 # ### A common mistake: the decay ends after the training, and then rises
@@ -311,22 +288,16 @@ curves = {
     "100 epochs of decay, no clip": schedules.sample(mistaken, longer.astype("float32")),
     "97 epochs of decay, with clip": schedules.sample(mine, longer),
 }
-plots.lines(
+draw_rates(
     longer / STEPS_PER_EPOCH,
     curves,
-    "epoch",
-    "learning rate",
-    "Without the clip the rate rises again after epoch 103",
+    title="Without the clip the rate rises again after epoch 103",
 )
 
 # %%
-rate_100 = float(mistaken(100.0 * STEPS_PER_EPOCH))
-rate_203 = float(mistaken(203.0 * STEPS_PER_EPOCH))
-print(f"without the clip: {rate_100:.1e} at epoch 100, {rate_203:.4f} at epoch 203")
-print(f"with the clip: {float(mine(203 * STEPS_PER_EPOCH))} at epoch 203")
-assert 0 < rate_100 < 1e-5
-assert math.isclose(rate_203, 0.001, rel_tol=1e-3)
-assert float(mine(203 * STEPS_PER_EPOCH)) == 0
+marks = np.array([100.0, 203.0]) * STEPS_PER_EPOCH
+print("no clip:  ", schedules.sample(mistaken, marks))
+print("with clip:", schedules.sample(mine, marks))
 
 # %% [markdown]
 # At epoch 100 the mistaken rate is 0.0000022 instead of 0: here the wrong count does little harm. But a run that goes
@@ -337,15 +308,20 @@ assert float(mine(203 * STEPS_PER_EPOCH)) == 0
 # A saved model contains its optimizer, and the optimizer contains the schedule. We try to save a model with a
 # schedule that has no `get_config`, and one with `MyCosine`.
 
-# %%
-path = runtime.output_folder("09_schedules") / "tiny.keras"
-without_config = tiny(MistakenCosine(0.1, 4, 6))
-print("save without get_config:", error_message(without_config.save, path))
-without_config.save_weights(
-    path.with_name("tiny.weights.h5")
-)  # works: no schedule in this file
 
-network = tiny(MyCosine(0.1, warmup_steps=4, decay_steps=6))
+# %%
+class WithoutConfig(LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1
+
+
+path = runtime.output_folder("09_schedules") / "tiny.keras"
+without_config = tiny(WithoutConfig())
+print("save without get_config:", error_message(without_config.save, path))
+without_config.save_weights(path.with_name("tiny.weights.h5"))
+
+schedule = MyCosine(0.1, warmup_steps=4, decay_steps=6)
+network = tiny(schedule)
 network.fit(x, y, batch_size=4, epochs=2, verbose=0)  # 6 of 10 steps
 network.save(path)
 print("load MyCosine:", error_message(keras.models.load_model, path))
@@ -360,11 +336,9 @@ print("load MyCosine:", error_message(keras.models.load_model, path))
 keras.saving.register_keras_serializable(package="notebook09")(MyCosine)
 network.save(path)
 loaded = keras.models.load_model(path)
-next_step = int(loaded.optimizer.iterations)
-next_rate = float(loaded.optimizer.learning_rate)
-print(f"loaded: next step {next_step}, next rate {next_rate:.4f}")
-assert next_step == 6
-assert np.isclose(next_rate, float(MyCosine(0.1, 4, 6)(6)))
+print("next step:", loaded.optimizer.iterations.numpy())
+print("next rate:", loaded.optimizer.learning_rate.numpy())
+print("rate of step 6:", schedule(6).numpy())
 
 # %% [markdown]
 # The loaded model continues at step 6, with the rate of step 6. The step counter is part of the file.
@@ -377,7 +351,7 @@ assert np.isclose(next_rate, float(MyCosine(0.1, 4, 6)(6)))
 
 
 # %%
-class Triangle(keras.optimizers.schedules.LearningRateSchedule):
+class Triangle(LearningRateSchedule):
     def __init__(self, max_lr, total_steps):
         self.max_lr = max_lr
         self.total_steps = total_steps
@@ -402,22 +376,26 @@ exercises.triangle.check(Triangle)
 # steps, and falls at once.
 
 # %%
-thirty_epochs = 30 * STEPS_PER_EPOCH
-decays = {}
-for staircase in (False, True):
-    decays[f"staircase={staircase}"] = keras.optimizers.schedules.ExponentialDecay(
-        initial_learning_rate=0.0001,
-        decay_steps=thirty_epochs,
-        decay_rate=0.1,
-        staircase=staircase,
-    )
-curves = {name: schedules.sample(decay, steps) for name, decay in decays.items()}
-plots.lines(
+smooth = ExponentialDecay(
+    initial_learning_rate=0.0001,
+    decay_steps=30 * STEPS_PER_EPOCH,
+    decay_rate=0.1,
+    staircase=False,  # the default
+)
+stairs = ExponentialDecay(
+    initial_learning_rate=0.0001,
+    decay_steps=30 * STEPS_PER_EPOCH,
+    decay_rate=0.1,
+    staircase=True,
+)
+curves = {
+    "staircase=False": schedules.sample(smooth, steps),
+    "staircase=True": schedules.sample(stairs, steps),
+}
+draw_rates(
     steps / STEPS_PER_EPOCH,
     curves,
-    "epoch",
-    "learning rate",
-    "With staircase=True the rate falls at epochs 30, 60 and 90 only",
+    title="With staircase=True the rate falls at epochs 30, 60 and 90 only",
 )
 
 # %% [markdown]
@@ -428,11 +406,9 @@ plots.lines(
 # What is the rate after 30 epochs: 90 % of the first rate, or 10 %?
 
 # %%
-for epoch in (0, 29, 30, 60, 90):
-    smooth, stairs = (float(decay(epoch * STEPS_PER_EPOCH)) for decay in decays.values())
-    print(f"epoch {epoch:2}: smooth {smooth:.2e}, stairs {stairs:.2e}")
-assert np.isclose(float(decays["staircase=True"](thirty_epochs)), 0.1 * 0.0001)
-assert np.isclose(float(decays["staircase=False"](thirty_epochs)), 0.1 * 0.0001)
+marks = np.array([0, 29, 30, 60, 90]) * STEPS_PER_EPOCH
+print("smooth:", schedules.sample(smooth, marks))
+print("stairs:", schedules.sample(stairs, marks))
 
 # %% [markdown]
 # It is 10 %. The rate falls *to* 10 %, so *by* 90 %. `decay_rate` is the factor that remains. To lower the rate by 10
@@ -463,14 +439,14 @@ def used_rates(rule, epochs):
     network = tiny(0.001)
     scheduler = keras.callbacks.LearningRateScheduler(rule)
     run = network.fit(x, y, epochs=epochs, verbose=0, callbacks=[scheduler])
-    return run.history["learning_rate"]
+    return np.array(run.history["learning_rate"])
 
 
 def rule(epoch):
     return ramp_sustain_decay(epoch, 0.0001, 0.001, 0.00001, rampup=4, sustain=2, factor=0.8)
 
 
-assert np.allclose(used_rates(rule, epochs=8), [rule(epoch) for epoch in range(8)])
+print(used_rates(rule, epochs=8))
 
 # %% [markdown]
 # The callback `LearningRateScheduler` sets the rate once, when an epoch begins (notebook 05). A schedule object is
@@ -493,16 +469,11 @@ both = {
     "rule per epoch": np.array([rule(step // PER_EPOCH) for step in all_steps]),
     "rule per step": schedules.sample(per_step, all_steps),
 }
-plots.lines(
-    all_steps / PER_EPOCH, both, "epoch", "learning rate", "A rule per epoch gives stairs"
-)
+draw_rates(all_steps / PER_EPOCH, both, title="A rule per epoch gives stairs")
 
 # %%
 equal = np.isclose(both["rule per epoch"], both["rule per step"])
-begins_epoch = all_steps % PER_EPOCH == 0
-on_plateau = (all_steps >= 4 * PER_EPOCH) & (all_steps < 6 * PER_EPOCH)
-print(f"equal in {equal.sum()} of {len(equal)} steps")
-assert np.array_equal(equal, begins_epoch | on_plateau)
+print("equal in", equal.sum(), "of", len(equal), "steps")
 
 # %% [markdown]
 # The two rules agree in the first step of each epoch, and on the plateau. In all other steps of this run they differ.
@@ -515,16 +486,13 @@ assert np.array_equal(equal, begins_epoch | on_plateau)
 
 
 # %%
-def flawed(epoch, start_lr=0.1, max_lr=0.05, min_lr=0.001, rampup=3, sustain=0, factor=0.8):
-    return ramp_sustain_decay(epoch, start_lr, max_lr, min_lr, rampup, sustain, factor)
+def flawed(epoch, start_lr=0.1, max_lr=0.05, min_lr=0.001, rampup=3):
+    return ramp_sustain_decay(epoch, start_lr, max_lr, min_lr, rampup, 0, 0.8)
 
 
 typed = [flawed(epoch) for epoch in range(6)]
-used = used_rates(flawed, epochs=6)
-print("typed:", np.round(typed, 4).tolist())
-print("used: ", np.round(used, 4).tolist())
-assert np.allclose(used[:3], [0.001, 0.001 + 0.049 / 3, 0.0391], atol=1e-4)
-assert np.allclose(used[3:], typed[3:])
+print("typed:", np.array(typed))
+print("used: ", used_rates(flawed, epochs=6))
 
 # %% [markdown]
 # The current rate took the place of `start_lr`. The plot goes down from 0.1 to 0.05. The run goes up from 0.001 to
@@ -541,10 +509,8 @@ def mended(epoch, current_rate):
 
 
 in_epochs = schedules.RampSustainDecay(0.1, 0.05, 0.001, 3, 0, decay_rate=0.8)
-for repaired in (mended, schedules.per_epoch(in_epochs)):
-    used = used_rates(repaired, epochs=6)
-    print("used: ", np.round(used, 4).tolist())
-    assert np.allclose(used, typed, rtol=1e-5)
+print("used: ", used_rates(mended, epochs=6))
+print("used: ", used_rates(schedules.per_epoch(in_epochs), epochs=6))
 
 # %% [markdown]
 # ### Exercise 3 · Once an epoch
@@ -587,8 +553,7 @@ exercises.late.check(never)
 # ## 6 · Six settings, as typed and as used
 #
 # These six settings come from one learner's log, where they were default arguments. So each setting has two curves:
-# the rates as typed, and the rates that a run uses. We train with each setting for 12 epochs. The answer of exercise
-# 4 is in the figure.
+# the rates as typed, and the rates that a run uses. We train with each setting for 12 epochs.
 
 
 # %%
@@ -601,35 +566,38 @@ def with_default(setting):
     return flawed_rule
 
 
-as_typed = [[with_default(setting)(epoch) for epoch in range(12)] for setting in TRIED]
-as_used = [used_rates(with_default(setting), epochs=12) for setting in TRIED]
+as_typed = []
+as_used = []
+for setting in TRIED:
+    flawed_rule = with_default(setting)
+    rates = [flawed_rule(epoch) for epoch in range(12)]
+    as_typed.append(rates)
+    as_used.append(used_rates(flawed_rule, epochs=12))
 
 # %%
 figure, axes = plots.figure(2, 3, (10, 5))
-sentences = []
 for number, ax in enumerate(axes.flat):
     ax.plot(as_typed[number], "--", label="as typed")
     ax.plot(as_used[number], "-", label="as used")
-    ax.set(title=str(TRIED[number]), xlabel="epoch", ylim=(0, None))
-    ax.title.set_fontsize(9)
-    first = f"typed {as_typed[number][0]}, used {as_used[number][0]:.3f}"
-    sentences.append(f"Setting {number} begins at: {first}")
+    ax.set_title(f"{number}: {TRIED[number]}", fontsize=9)
+    ax.set_xlabel("epoch")
+    ax.set_ylim(bottom=0)
 axes[0, 0].set_ylabel("learning rate")
 axes[0, 0].legend()
-plots.describe(figure, "All six runs begin at the optimizer's rate, 0.001", *sentences)
+plots.describe(
+    figure,
+    "All six runs begin at the optimizer's rate, 0.001",
+    "As typed, settings 0 to 4 begin at 0.05 or 0.1 and go down",
+    "As used, all six rise from 0.001 to the peak; only setting 5 does not decay",
+)
 
 # %%
-for number, setting in enumerate(TRIED):
-    rampup = setting[3]
-    print(f"setting {number}: ", end="")
-    for epoch in (0, 2, 10):
-        typed, used = as_typed[number][epoch], as_used[number][epoch]
-        print(f"epoch {epoch}: typed {typed:.4f}, used {used:.4f}", end=" | ")
-    print()
-    assert np.isclose(as_used[number][0], 0.001)
-    assert np.allclose(as_used[number][rampup:], as_typed[number][rampup:])
+print("setting 0, as used:", as_used[0])
+print("setting 5, as used:", as_used[5])
 
 # %% [markdown]
+# The last of 12 epochs is epoch 11. Only setting 5 is still on its ramp, as exercise 4 asks.
+#
 # - Settings 0 to 4 have a start *above* the peak. As typed, their "ramp-up" goes down. As used, it goes up from
 #   0.001. The runs did not use the start rates of 0.05 and 0.1.
 # - After the ramp the rates as typed and as used agree.
@@ -651,11 +619,12 @@ widgets.ScheduleExplorer("WarmupCosine", steps_per_epoch=438, epochs=30)
 # %%
 for decay_epochs in (20, 27, 40):
     schedule = schedules.WarmupCosine(0.001, 3 * 438, decay_epochs * 438)
-    print(f"{decay_epochs} decay epochs: {float(schedule(30 * 438)):.2e} at step 13,140")
+    last = np.round(schedule(13_140), 6)
+    print(decay_epochs, "decay epochs, rate at step 13,140:", last)
 
 # %% [markdown]
 # With 20 epochs of decay the rate is 0 from epoch 23 on: the last seven epochs change nothing. With 40 epochs of
-# decay the rate is still a quarter of the peak. The second explorer shows `RampSustainDecay`.
+# decay the rate is still about a quarter of the peak. The second explorer shows `RampSustainDecay`.
 
 # %%
 widgets.ScheduleExplorer("RampSustainDecay", steps_per_epoch=438, epochs=30)
@@ -669,7 +638,9 @@ widgets.ScheduleExplorer("RampSustainDecay", steps_per_epoch=438, epochs=30)
 
 # %%
 fashion = data.fashion()
-images, labels = (part[:2048] for part in fashion.arrays("train"))
+all_images, all_labels = fashion.arrays("train")
+images = all_images[:2048]
+labels = all_labels[:2048]
 val_images, val_labels = fashion.arrays("val")
 RUN = 5  # epochs of 2,048 / 64 = 32 steps
 good = schedules.WarmupCosine(0.2, warmup_steps=32, decay_steps=(RUN - 1) * 32)
@@ -689,33 +660,26 @@ recorder = schedules.RecordLearningRate()
 network = models.dense_classifier()
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 network.compile(optimizer=keras.optimizers.SGD(good), loss=loss)
-both_recorders = [late_recorder, recorder]
-network.fit(images, labels, batch_size=64, epochs=RUN, callbacks=both_recorders, verbose=2)
+run = network.fit(
+    images,
+    labels,
+    batch_size=64,
+    epochs=RUN,
+    callbacks=[late_recorder, recorder],
+    verbose=0,
+)
 
 # %%
 planned = schedules.sample(good, RUN * 32)
-recorded = {
-    "planned": planned,
-    "read after": late_recorder.rates,
-    "read before": recorder.rates,
-}
-for name, rates in recorded.items():
-    print(f"{name:12}", [f"{rate:.5f}" for rate in rates[:4]])
+late = np.array(late_recorder.rates)
+print("planned:    ", planned[:4])
+print("read after: ", late[:4])
+print("read before:", np.array(recorder.rates[:4]))
 assert np.allclose(recorder.rates, planned, atol=1e-7)
-assert np.allclose(late_recorder.rates[:-1], planned[1:], atol=1e-7)
 
 # %% [markdown]
 # The optimizer adds 1 to its step counter at the end of a step. So the rate that is read afterwards is the rate of
 # the *next* step. `schedules.RecordLearningRate` reads the rate before each step. Its list equals the plan.
-
-# %%
-plots.lines(
-    recorder.steps,
-    {"used": recorder.rates},
-    "step",
-    "learning rate",
-    "The rates of all 160 steps, as the optimizer used them",
-)
 
 # %% [markdown]
 # ### Exercise 5 · Record the rate before each step
@@ -752,10 +716,12 @@ def train_steps(batches, rates):
     for step in tf.range(len(rates)):
         chosen = batches[step]
         with tf.GradientTape() as tape:
-            logits = network(tf.gather(train_images, chosen), training=True)
+            batch = tf.gather(train_images, chosen)
+            logits = network(batch, training=True)
             value = loss(tf.gather(train_labels, chosen), logits)
         parameters = network.trainable_variables
-        for parameter, gradient in zip(parameters, tape.gradient(value, parameters)):
+        gradients = tape.gradient(value, parameters)
+        for parameter, gradient in zip(parameters, gradients):
             parameter.assign_sub(rates[step] * gradient)
 
 
@@ -763,16 +729,22 @@ def train_steps(batches, rates):
 def accuracy_of(rates, seed):
     """Train five epochs from fresh weights; return the accuracy on the validation images."""
     keras.utils.set_random_seed(seed)
-    network.set_weights(models.dense_classifier().get_weights())
+    fresh = models.dense_classifier()
+    network.set_weights(fresh.get_weights())
     generator = np.random.default_rng(seed)
-    orders = [generator.permutation(2048).reshape(32, 64) for epoch in range(RUN)]
-    train_steps(tf.constant(np.concatenate(orders)), tf.constant(rates, tf.float32))
-    predictions = network(val_images).numpy().argmax(axis=1)
+    orders = []
+    for _ in range(RUN):
+        order = generator.permutation(2048)
+        orders.append(order.reshape(32, 64))
+    batches = np.concatenate(orders)
+    train_steps(batches, rates)
+    logits = network(val_images).numpy()
+    predictions = logits.argmax(axis=1)
     return np.mean(predictions == val_labels)
 
 
 def constant(rate):
-    return np.full(RUN * 32, rate)
+    return np.full(RUN * 32, rate, "float32")
 
 
 def warmup_cosine(peak):
@@ -791,9 +763,11 @@ tuning = {}
 for rule_name, shape in (("constant", constant), ("schedule", warmup_cosine)):
     means = []
     for height in HEIGHTS:
-        scores = [accuracy_of(shape(height), seed) for seed in (0, 1, 2)]
-        means.append(np.mean(scores))
-        print(f"{rule_name}, height {height}: mean accuracy {means[-1]:.3f}")
+        rates = shape(height)
+        scores = [accuracy_of(rates, seed) for seed in (0, 1, 2)]
+        mean = np.mean(scores)
+        means.append(mean)
+        print(f"{rule_name}, height {height}: mean accuracy {mean:.3f}")
     tuning[rule_name] = means
 plots.lines(
     HEIGHTS,
@@ -812,23 +786,32 @@ assert tuning["schedule"][-1] > tuning["constant"][-1] + 0.1
 
 # %%
 # About 12 seconds: 40 runs.
-best_constant = HEIGHTS[int(np.argmax(tuning["constant"]))]
-best_peak = HEIGHTS[int(np.argmax(tuning["schedule"]))]
-seeds = range(3, 23)
-of_constant = np.array([accuracy_of(constant(best_constant), seed) for seed in seeds])
-of_schedule = np.array([accuracy_of(warmup_cosine(best_peak), seed) for seed in seeds])
-differences = of_schedule - of_constant
-standard_error = differences.std(ddof=1) / math.sqrt(len(differences))
-half_width = stats.t.ppf(0.975, df=len(differences) - 1) * standard_error
-print(f"constant: mean accuracy {of_constant.mean():.3f}")
-print(f"schedule: mean accuracy {of_schedule.mean():.3f}")
+best_constant = HEIGHTS[np.argmax(tuning["constant"])]
+best_peak = HEIGHTS[np.argmax(tuning["schedule"])]
+constant_rates = constant(best_constant)
+schedule_rates = warmup_cosine(best_peak)
+of_constant = []
+of_schedule = []
+for seed in range(3, 23):
+    of_constant.append(accuracy_of(constant_rates, seed))
+    of_schedule.append(accuracy_of(schedule_rates, seed))
+
+# %%
+test = stats.ttest_rel(of_schedule, of_constant)  # paired by seed
+interval = test.confidence_interval(0.95)
+half_width = (interval.high - interval.low) / 2
+mean_constant = np.mean(of_constant)
+mean_schedule = np.mean(of_schedule)
+print(f"constant rate: mean accuracy {mean_constant:.3f}")
+print(f"schedule: mean accuracy {mean_schedule:.3f}")
 print(f"half width of the interval: accuracy {half_width:.3f}")
-assert abs(differences.mean()) < 0.06
+assert abs(mean_schedule - mean_constant) < 0.06
 
 # %% [markdown]
-# In the run stored here the schedule is better by 0.017 on average. The interval goes from -0.002 to 0.036. It
-# contains 0. So these 20 seeds do not show that the schedule is better than a constant rate of a suitable height.
-# They do not show that it is not. All this holds for one network, 2,048 images, plain SGD and five epochs.
+# In the run stored here the accuracy with the schedule is higher by 0.017 on average. The interval goes from -0.002
+# to 0.036. It contains 0. So these 20 seeds do not show that the schedule is better than a constant rate of a
+# suitable height. They do not show that it is not. All this holds for one network, 2,048 images, plain SGD and five
+# epochs.
 #
 # ### A schedule that is counted in epochs
 #
@@ -836,20 +819,40 @@ assert abs(differences.mean()) < 0.06
 
 # %%
 in_steps = warmup_cosine(0.2)
-in_epochs = schedules.sample(schedules.WarmupCosine(0.2, 1, RUN - 1), RUN * 32)
-print("rates of the first 7 steps:", np.round(in_epochs[:7], 3).tolist())
-assert np.all(in_epochs[5:] == 0)
+mistaken = schedules.WarmupCosine(0.2, warmup_steps=1, decay_steps=RUN - 1)
+in_epochs = schedules.sample(mistaken, RUN * 32)
+print("rates of the first 7 steps:", in_epochs[:7])
 for seed in (0, 1, 2):
-    right, wrong = accuracy_of(in_steps, seed), accuracy_of(in_epochs, seed)
-    print(f"seed {seed}: counted in steps accuracy {right:.2f}, in epochs accuracy {wrong:.2f}")
-    assert right > wrong + 0.1
+    steps_counted = accuracy_of(in_steps, seed)
+    epochs_counted = accuracy_of(in_epochs, seed)
+    print(f"accuracy {steps_counted:.2f}, counted in epochs accuracy {epochs_counted:.2f}")
+    assert steps_counted > epochs_counted + 0.1
 
 # %% [markdown]
-# The rate is 0 from step 5 on. The other 155 steps change nothing. `fit` would raise no error. The recorded rates
-# show it.
+# From step 5 on the rate is 0, and 155 of 160 steps change nothing. There is no error message. The recorded rates
+# show the mistake.
 #
 # ## For reference
 #
+# ### A Python `if` in a schedule
+#
+# Called by hand with a number, this schedule works. In `fit` the step has no value, and `if` raises an error.
+
+
+# %%
+class WithIf(LearningRateSchedule):
+    def __call__(self, step):
+        if step < 3:
+            return 0.1
+        return 0.01
+
+
+with_if = WithIf()
+print("called by hand:", with_if(2), with_if(5))
+network = tiny(with_if)
+print("in fit:", error_message(network.fit, x, y))
+
+# %% [markdown]
 # ### The same schedule with `tf.cond` and `tf.clip_by_value`
 #
 # `tf.cond` takes functions, as in section 3. `tf.clip_by_value(t, clip_value_min, clip_value_max)` replaces values
@@ -873,8 +876,8 @@ def cosine_with_cond(step, max_lr, warmup_steps, decay_steps):
 
 print(tf.clip_by_value([-0.5, 0.5, 1.5], 0.0, 1.0).numpy())
 for step in (0, 5, 10, 55, 100, 200):
-    expected = MyCosine(0.001, 10, 90)(step)
-    assert np.isclose(cosine_with_cond(step, 0.001, 10, 90), expected, atol=1e-9)
+    rate = cosine_with_cond(step, 0.001, warmup_steps=10, decay_steps=90)
+    assert np.isclose(rate, right(step), atol=1e-9)
 
 # %% [markdown]
 # ### Write rates as floats
@@ -884,22 +887,8 @@ for step in (0, 5, 10, 55, 100, 200):
 
 # %%
 for first in (1.0, 1):
-    decay = keras.optimizers.schedules.ExponentialDecay(first, decay_steps=10, decay_rate=0.5)
-    print(f"first rate {first}: rate {float(decay(10))} after 10 steps")
-assert float(decay(10)) == 0
-
-# %% [markdown]
-# ### Several steps in one call
-#
-# With `compile(steps_per_execution=4)` Keras calls the callbacks once for four steps. So a recorder records one rate
-# of four.
-
-# %%
-network = tiny(0.1)
-network.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", steps_per_execution=4)
-network.fit(x, y, batch_size=1, epochs=1, verbose=0, callbacks=[recorder])
-print(f"12 steps, recorded: {recorder.steps}")
-assert recorder.steps == [0, 4, 8]
+    decay = ExponentialDecay(first, decay_steps=10, decay_rate=0.5)
+    print("first rate", first, "after 10 steps:", decay(10).numpy())
 
 # %% [markdown]
 # ## Summary
