@@ -48,7 +48,7 @@ ending = Exercise(
         "First one number: how many batches does an epoch have? A smaller last one is one of "
         "them.",
         "How many steps does the whole run have, and how many of them does the warm-up take?",
-        "`math.ceil(a / b)` rounds up.",
+        "`math.ceil(a / b)` rounds up to a whole number.",
     ),
 )
 

@@ -158,13 +158,13 @@ beyond = np.arange(0, 120 * STEPS_PER_EPOCH, 500)  # up to epoch 120
 my_rates = schedules.sample(mine, beyond)
 for other in (keras_cosine, cosine):
     assert np.allclose(schedules.sample(other, beyond), my_rates, atol=1e-9)
-marks = np.array([0, 3, 99, 100]) * STEPS_PER_EPOCH
+marks = np.array([0, 3, 90, 100]) * STEPS_PER_EPOCH
 print("steps:", marks)
 print("rates:", schedules.sample(mine, marks))
 
 # %% [markdown]
-# All three give the same rates. The last epoch, 99, begins with a small rate. Step 43,800 would be the first step of
-# epoch 100. It has the rate 0, and is not taken.
+# All three give the same rates. Epoch 90 begins with a small rate. Step 43,800 would be the first step of epoch 100.
+# It has the rate 0, and is not taken.
 #
 # In all three `decay_steps` does *not* include the warm-up. The rate reaches 0 at step `warmup_steps + decay_steps`.
 #
@@ -411,14 +411,15 @@ print("smooth:", schedules.sample(smooth, marks))
 print("stairs:", schedules.sample(stairs, marks))
 
 # %% [markdown]
-# It is 10 %. The rate falls *to* 10 %, so *by* 90 %. `decay_rate` is the factor that remains. To lower the rate by 10
+# It is 10 %. The rate falls *to* 10 %, so *by* 90 %. `decay_rate` is the factor that remains. To lower the rate to 90
 # %, write `decay_rate=0.9`.
 #
 # ## 5 · A rule per epoch, a rule per step
 #
 # Another shape has three parts. The rate **ramps up** from a start to a peak. It **sustains** the peak for some
-# epochs. Then the distance to a lowest rate, the **floor**, shrinks by one factor each epoch. We write the rule as a
-# function of the epoch $e$. Let $r$ be the number of ramp-up epochs and $h$ the number of sustain epochs.
+# epochs: the **plateau**. Then the distance to a lowest rate, the **floor**, shrinks by one factor each epoch. We
+# write the rule as a function of the epoch $e$. Let $r$ be the number of ramp-up epochs and $h$ the number of sustain
+# epochs.
 #
 # - Ramp up, $e < r$: the rate is $\text{start} + (\text{peak} - \text{start}) \cdot e / r$.
 # - Sustain, $r \le e < r + h$: the rate is the peak.
