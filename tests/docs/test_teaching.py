@@ -102,7 +102,7 @@ def words(text: Path) -> dict[str, int]:
             found[section] += len(step.text.split())
             if step.code:
                 found[section] += len(step.code.source.split())
-    for aside in ("", "Summary", "References"):
+    for aside in ("", "For reference", "Summary", "References"):
         del found[aside]
     return found
 
@@ -118,6 +118,13 @@ def stated_minutes(text: Path, sections: list[str]) -> float:
         is_exercise = name.startswith("Exercise ")
         minutes += per_exercise if is_exercise else words(text)[name] * per_word
     return minutes
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=NAMES)
+def test_the_readme_states_the_minutes_of_the_notebook(text):
+    minutes = re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8"))
+    row = rf"{text.stem}\.ipynb\) \|[^|]+\| {minutes[1]} \+ {minutes[2]} \|"
+    assert re.search(row, (ROOT / "README.md").read_text("utf-8"))
 
 
 def test_there_is_a_plan_for_an_hour_half_a_day_and_two_days():

@@ -448,4 +448,4 @@ def test_nbgrader_marks_whole_notebooks(name, tmp_path):
     submissions = {"right": given(name, "right"), "other": some}
     points = marked(name, tmp_path, submissions)
     assert points == {"right": expected(name, True), "other": expected(name, False)}
-    assert all(error_free(tmp_path, name, student) for learner in submissions)
+    assert all(error_free(tmp_path, name, learner) for learner in submissions)

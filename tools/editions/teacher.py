@@ -76,7 +76,7 @@ def timings(book: NotebookNode) -> dict[str, tuple[float, float]]:
     """Return the minutes to read each section, by its heading, and those for its exercises.
 
     The notebook's first cell says how long the whole takes. Reading is shared out by the words
-    of text and code, the exercises' minutes by their number.
+    of text and code, the exercises' minutes by their number. What is for reference takes none.
     """
     stated = TIME.search(book.cells[0].source)
     reading = int(stated[1])
@@ -92,7 +92,8 @@ def timings(book: NotebookNode) -> dict[str, tuple[float, float]]:
         words[section] += len(step.text.split())
         if step.code:
             words[section] += len(step.code.source.split())
-    words.pop("References", None)
+    for aside in ("For reference", "References"):
+        words.pop(aside, None)
     per_word = reading / words.total()
     per_exercise = doing / max(exercises.total(), 1)
     return {
