@@ -452,8 +452,8 @@ total = pixel_pair[0] + pixel_pair[1]
 print("200 + 100 =", total.numpy())
 
 # %% [markdown]
-# The largest uint8 is 255. After 255 the count begins again at 0, so 300 becomes 300 - 256 = 44. There is no warning.
-# This is called **overflow**.
+# The sum of two uint8 is a uint8, and the largest uint8 is 255. After 255 the count begins again at 0, so 300 becomes
+# 300 - 256 = 44. There is no warning. This is called **overflow**.
 #
 # The mean of a tensor has the dtype of the tensor, too, when all rows have the same length. What is the mean of 1 and
 # 2 in int32?
@@ -511,7 +511,8 @@ print("dtype of the quotient:", (whole / whole).dtype.name)
 # In the sums with `+`:
 #
 # - **Two tensors** of different dtype are refused.
-# - **A Python int** takes the dtype of a tensor of numbers.
+# - **A Python int** takes the dtype of a tensor of numbers, even when it does not fit: beside a uint8 tensor, 300
+#   becomes 44, without a warning.
 # - **A Python float** is refused beside an int tensor.
 # - **Numbers of NumPy** take the dtype of the tensor, even when values change. The 1.5 became 1, without a warning.
 #
@@ -565,8 +566,9 @@ def set_first(weights):
 print("set the first element:", outcome(set_first, layer_weights))
 
 # %% [markdown]
-# They are not. Tensors are [immutable](https://www.tensorflow.org/guide/tensor): you make new tensors, you do not
-# change old ones. `+=` made a new tensor, and gave it the name on the left. The layer still has the old tensor.
+# Tensors are not good for this. They are [immutable](https://www.tensorflow.org/guide/tensor): you make new tensors,
+# you do not change old ones. `+=` made a new tensor, and gave it the name on the left. The layer still has the old
+# tensor.
 #
 # A **variable**, `tf.Variable`, is an object that holds values and can change them. `assign` gives it new values,
 # `assign_add` adds to them, `assign_sub` subtracts from them. So the weights of a layer are kept in variables.
@@ -1027,8 +1029,8 @@ print("write beyond its length:", too_far)
 #
 # In a **set**, the order of the values does not count. `tf.sets` takes each row of a tensor as a set, and has
 # functions for intersection, union and difference. The result is a sparse tensor. A **queue** stores values, and
-# `tf.queue.FIFOQueue` gives them back in the order in which they came. In this course, `tf.data` (notebook 06) feeds
-# the network, not a queue.
+# `tf.queue.FIFOQueue` gives them back in the order in which they came. In this course, arrays and `tf.data`
+# (notebooks 02 and 06) feed the network, not a queue.
 
 # %%
 first_set = tf.constant([[1, 2, 3]])
