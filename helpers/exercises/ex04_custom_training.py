@@ -65,16 +65,16 @@ def observe_pinball(answer):
 pinball = Exercise(
     notebook=NOTEBOOK,
     number=1,
-    title="A loss that prefers one side",
+    title="A loss with two prices",
     objective="write a loss that is saved with its settings",
     reference=PinballLoss,
     observe=observe_pinball,
     hints=(
-        "Begin with e, the label minus the prediction. For which sign of e is which of the "
-        "two lines the larger one?",
-        "`ops.where` or `ops.maximum` gives each number an answer of its own. The mean comes "
-        "last, over one axis.",
-        "The config is that of the base class and one key more, named like the argument of "
+        "Compute e, the label minus the prediction. For which sign of e is which of the "
+        "two formulas the larger one?",
+        "`ops.where` or `ops.maximum` treats each number by itself. Take the mean last, "
+        "over the last axis.",
+        "Begin with `super().get_config()`. Add one key, named like the argument of "
         "`__init__`.",
     ),
 )
@@ -115,57 +115,54 @@ def pinballs(
 
 
 pinball.wrong(
-    "The two sides are swapped: your loss minds too much more than too little. Which of the "
-    "two is e taken from?",
+    "The two sides are exchanged: your loss is larger for predictions that are too high. "
+    "Is e the label minus the prediction?",
     "prediction minus label",
 )(pinballs(error=lambda y_true, y_pred: y_pred - y_true))
 pinball.wrong(
-    "Where e is negative, your loss is negative, too: a bad guess is rewarded. Look at the "
-    "sign of the second factor.",
+    "Where e is negative, your loss is negative, too: a wrong prediction makes your loss "
+    "smaller. Look at the sign of the second factor.",
     "a negative loss",
 )(pinballs(cost=lambda q, error: ops.where(error > 0, q * error, (1 - q) * error)))
 pinball.wrong(
-    "You took the size of the error, so both sides cost the same. What should 0.9 make "
-    "different?",
+    "You took the size of the error, so both sides cost the same. With 0.9 the two costs "
+    "must differ.",
     "both sides alike",
 )(pinballs(cost=lambda q, error: q * ops.abs(error)))
 pinball.wrong(
-    "You took the mean over everything. Sample weights come after `call`: how many numbers "
-    "do they need from it?",
+    "You took the mean over everything. Sample weights are applied after `call`, so "
+    "`call` must return one number for each sample.",
     "mean over the batch, too",
 )(pinballs(mean=ops.mean))
 pinball.wrong(
-    "You took the mean over axis 0, which is the batch: it mixes the samples. Which axis "
-    "belongs to one sample?",
+    "You took the mean over axis 0, which is the batch. So you mixed the samples. Which "
+    "axis holds the values of one sample?",
     "mean over the batch axis",
 )(pinballs(mean=lambda cost: ops.mean(cost, axis=0)))
 pinball.wrong(
-    "With two axes it works, with three it does not: axis 1 is not always the last. From "
-    "which end should you count?",
+    "Your loss is right for two axes and wrong for three: axis 1 is not always the last. "
+    "Use `axis=-1`.",
     "axis 1 for the last axis",
 )(pinballs(mean=lambda cost: ops.mean(cost, axis=min(1, len(cost.shape) - 1))))
 pinball.wrong(
-    "You took no mean: one cost for each value comes back. How many numbers should a sample "
-    "give?",
+    "You took no mean: one cost for each value is returned. Take the mean over the last axis.",
     "mean forgotten",
 )(pinballs(mean=lambda cost: cost))
 pinball.wrong(
-    "You added the values of a sample up. A sample with more values would then cost more: "
-    "what was asked for?",
+    "You added the values of a sample. The task asks for their mean.",
     "sum for mean",
 )(pinballs(mean=lambda cost: ops.sum(cost, axis=-1)))
 pinball.wrong(
-    "An `if` asks one question, and here each number of the tensor needs an answer of its "
-    "own. How did the Huber loss decide?",
+    "`if` needs one True or False, and a tensor has many values. Use `ops.where`.",
     "if for a whole tensor",
 )(pinballs(cost=lambda q, error: q * error if error > 0 else (q - 1) * error))
 pinball.wrong(
-    "The loss comes back with the default quantile: your config does not say what the user "
-    "decided.",
+    "The loaded loss has the default quantile. Add `quantile` to the dictionary in "
+    "`get_config`.",
     "quantile not in the config",
 )(pinballs(config=lambda self, base: base))
 pinball.wrong(
-    "The quantile comes back, name and reduction do not. Who has already noted those?",
+    "The quantile is saved, name and reduction are not. Begin with `super().get_config()`.",
     "base class forgotten in the config",
 )(pinballs(config=lambda self, base: {"quantile": self.quantile}))
 
@@ -212,15 +209,15 @@ pieces = Exercise(
     notebook=NOTEBOOK,
     number=2,
     title="Four pieces",
-    objective="write activations, initializers, regularizers and constraints",
+    objective="write the four functions that a layer takes",
     reference=four_pieces,
     observe=observe_pieces,
     hints=(
-        "Go through the table row by row: what does the piece get, and what must it give back?",
-        "Two of them give back as many numbers as they get. One gets no numbers at all, only "
-        "a shape and a type.",
+        "Use the table: what does each function get, and what must it return?",
+        "Activation and constraint return as many numbers as they get. The initializer "
+        "gets no numbers, only a shape and a dtype.",
         "`ops.maximum`, `ops.full`, `ops.sum` and `ops.clip` are all you need. The first "
-        "number of a kernel's shape is that of the inputs.",
+        "number of a kernel's shape is the number of inputs.",
     ),
 )
 
@@ -251,18 +248,18 @@ def with_piece(name, piece):
 
 
 pieces.wrong(
-    "You squared first. A square is never negative, so nothing is left for the zero: -2 "
-    "comes out as 4.",
+    "You squared first. A square is never negative, so the maximum with 0 changes "
+    "nothing: -2 becomes 4.",
     "squared before ReLU",
 )(with_piece("activation", lambda *_: lambda outputs: ops.maximum(outputs**2, 0)))
 pieces.wrong(
-    "Your activation computes in NumPy, and no gradient finds its way back through that. "
-    "Which `ops` do the same?",
+    "Your activation computes in NumPy. NumPy functions are not recorded, so there is no "
+    "gradient. Use `ops`.",
     "activation in NumPy",
 )(with_piece("activation", lambda *_: lambda outputs: np.maximum(outputs, 0) ** 2))
 pieces.wrong(
     "You divided by the number of units. A kernel has the shape (inputs, units): which of "
-    "them are added up in a unit?",
+    "the two is the number of inputs?",
     "one over the units",
 )(
     with_piece(
@@ -271,13 +268,13 @@ pieces.wrong(
     )
 )
 pieces.wrong(
-    "Your initializer takes a shape only. A layer also says which type it wants: look at "
+    "Your initializer takes a shape only. It must also take a dtype: look at "
     "`half_normal` above.",
     "initializer without dtype",
 )(with_piece("initializer", lambda *_: lambda shape: ops.full(shape, 1 / shape[0])))
 pieces.wrong(
-    "Your initializer takes a type and does not use it: the layer asked for float16 and gets "
-    "another one.",
+    "Your initializer takes a dtype and does not use it: the layer asked for float16 and "
+    "gets another dtype.",
     "dtype not used",
 )(
     with_piece(
@@ -286,13 +283,12 @@ pieces.wrong(
     )
 )
 pieces.wrong(
-    "Your penalty has a number for each weight. It will be added to the loss: how many "
-    "numbers can it be?",
+    "Your penalty has a number for each weight. The penalty is added to the loss, so it "
+    "must be one number.",
     "a penalty for each weight",
 )(with_piece("regularizer", lambda strength, *_: lambda weights: strength * weights**2))
 pieces.wrong(
-    "You took the mean of the squares. Then a large layer pays no more than a small one: "
-    "read again what is asked.",
+    "You took the mean of the squares. The task asks for the sum.",
     "mean for sum",
 )(
     with_piece(
@@ -300,8 +296,7 @@ pieces.wrong(
     )
 )
 pieces.wrong(
-    "All weights come out alike: your minimum and maximum are at the wrong ends. Follow a "
-    "weight of 0 through both.",
+    "All weights become the same number: you exchanged `low` and `high`.",
     "ends mixed up",
 )(
     with_piece(
@@ -310,13 +305,11 @@ pieces.wrong(
     )
 )
 pieces.wrong(
-    "Your constraint holds one end only. Where does a weight go that is too small, and where "
-    "one that is too large?",
+    "Your constraint uses only one of the two limits. Use `low` and `high`.",
     "one end only",
 )(with_piece("constraint", lambda _, low, high: lambda weights: ops.minimum(weights, high)))
 pieces.wrong(
-    "Weights outside become 0 in your constraint. Is that the allowed number that is nearest "
-    "to them?",
+    "Weights outside the limits become 0 in your constraint. They must become `low` or `high`.",
     "outside set to zero",
 )(
     with_piece(
@@ -374,19 +367,20 @@ within = Exercise(
     number=3,
     title="How often within tolerance?",
     objective=(
-        "write a metric that is updated batch by batch, and say what a loss needs and a metric "
-        "does not"
+        "write a metric that is updated batch by batch, and say what a loss needs that a "
+        "metric does not need"
     ),
     reference=Within,
     observe=observe_within,
     praise=(
-        "It could not be a loss: small changes of the weights hardly ever change a count of "
-        "hits, so there is no gradient to follow."
+        "It could not be a loss: a small change of a weight almost never changes the "
+        "number of hits. So a gradient shows no direction (section 4)."
     ),
     hints=(
-        "Two things are to be remembered between batches. Both have their variable already.",
-        "A comparison gives True and False. `ops.cast` makes numbers of them, and their sum "
-        "is the number of hits.",
+        "Two numbers are kept between batches: the hits and the count. Both variables "
+        "exist already.",
+        "A comparison gives True and False. `ops.cast` turns them into 1 and 0, and their "
+        "sum is the number of hits.",
         "Add to the variables with `assign_add`, and divide only in `result`. "
         "`ops.divide_no_nan` is 0 for 0 / 0.",
     ),
@@ -433,17 +427,16 @@ def counting(
 
 
 within.wrong(
-    "Your metric knows the last batch only. What does `assign` do to that which was there?",
+    "Your metric uses the last batch only. `assign` replaces the value. Use `assign_add`.",
     "earlier batches forgotten",
 )(counting(add=lambda variable, number: variable.assign(number)))
 within.wrong(
-    "A batch of one counts as much as a batch of three: you took a mean of means. Which two "
-    "numbers should be added up?",
+    "A batch of one counts as much as a batch of three: you took a mean of means. Add up "
+    "the hits and the predictions.",
     "mean of the batches' means",
 )(counting(total=ops.mean, size=lambda found: 1))
 within.wrong(
-    "An error of exactly the tolerance does not count in your metric. What does *at most* "
-    "say about the border?",
+    "An error of exactly the tolerance must count, too: use `<=`.",
     "border left out",
 )(
     counting(
@@ -453,7 +446,7 @@ within.wrong(
     )
 )
 within.wrong(
-    "An error of -3 is within 0.5 for you, because it is smaller. How far away is it?",
+    "You counted an error of -3 as within 0.5. Take the absolute value of the error.",
     "size of the error forgotten",
 )(
     counting(
@@ -463,24 +456,23 @@ within.wrong(
     )
 )
 within.wrong(
-    "You counted samples, but the proportion is one of predictions: a batch with the shape "
-    "(2, 2) has four. You may even get more than 1.",
+    "You divided by the number of samples. Divide by the number of predictions: a batch "
+    "with the shape (2, 2) has four.",
     "rows counted",
 )(counting(size=lambda found: found.shape[0]))
 within.wrong(
-    "Your result is the number of hits. How does it become a proportion?",
+    "Your result is the number of hits. Divide it by the number of predictions.",
     "not divided",
 )(counting(share=lambda hits, count: hits + 0))
 within.wrong(
-    "Before the first batch your result is not a number: 0 divided by 0. What should it be "
-    "then?",
+    "Before the first batch your result is not a number: 0 divided by 0. The task asks for 0.",
     "divided by zero",
 )(counting(share=lambda hits, count: hits / count))
 
 
 @within.wrong(
-    "`self.hits = ...` puts a new thing in the variable's place. `reset_state` then empties "
-    "the variable, not your thing: which method changes a variable itself?",
+    "`self.hits = ...` replaces the variable by a tensor. `reset_state` does not reset "
+    "the tensor. Use `assign_add`.",
     "variables replaced",
 )
 class VariablesReplaced(Within):
@@ -525,16 +517,15 @@ downhill = Exercise(
     notebook=NOTEBOOK,
     number=4,
     title="Reduce the largest loss",
-    objective="compute gradients with a tape, of one loss or of several",
+    objective="compute gradients with TensorFlow's gradient tape, of one loss or of several",
     reference=descend,
     observe=observe_descend,
     hints=(
-        "What the gradient is asked of must be computed while the tape records. Where do you "
-        "pick the largest loss?",
-        "Inside the block: the losses, and the largest of them. Behind it: note the loss, "
-        "ask for the gradient, step.",
-        "`tf.reduce_max` picks, `assign_sub` changes a variable in place. Each step needs a "
-        "tape of its own.",
+        "Compute the loss inside the block of the tape. Where do you take the largest loss?",
+        "Inside the block: the losses, and the largest of them. After it: append the loss "
+        "to the list, take the gradient, change the variable.",
+        "`tf.reduce_max` returns the largest loss, `assign_sub` changes a variable in "
+        "place. Each step needs a new tape.",
     ),
 )
 
@@ -571,32 +562,33 @@ def walking(
 
 
 downhill.wrong(
-    "You asked for the gradient of the whole vector, and the tape added its rows up. Which "
-    "loss is to fall?",
+    "You took the gradient of the whole vector, and the tape added its rows. Take the "
+    "gradient of the largest loss.",
     "gradient of the sum",
 )(walking(part=lambda found: found))
 downhill.wrong(
-    "You took the gradient of the mean: then all losses count. Which one alone should?",
+    "You took the gradient of the mean, so all losses count. Only the largest should.",
     "gradient of the mean",
 )(walking(part=tf.reduce_mean))
 downhill.wrong(
-    "The losses grow. The gradient points to where the loss grows. Look at your sign.",
+    "The losses grow, because you added the gradient. Subtract it.",
     "walked uphill",
 )(walking(change=lambda variable, rate, slope: variable.assign_add(rate * slope)))
 downhill.wrong(
-    "The variable is replaced by the gradient. It should be moved by it, from where it was.",
+    "The variable is replaced by the gradient. Subtract `rate` times the gradient from "
+    "the variable.",
     "assigned for moved",
 )(walking(change=lambda variable, rate, slope: variable.assign(-rate * slope)))
 downhill.wrong(
-    "The variable stays where it was: you computed its next place and put it nowhere. Who "
-    "changes it in place?",
+    "The variable does not change: you computed its new value and did not assign it. Use "
+    "`assign_sub`.",
     "variable never moved",
 )(walking(change=lambda variable, rate, slope: variable - rate * slope))
 
 
 @downhill.wrong(
-    "The gradient is None: what you asked about was computed when the tape had stopped. What "
-    "belongs into its block?",
+    "The gradient is None: the largest loss was computed after the block of the tape. "
+    "Compute it inside the block.",
     "computed outside the tape",
 )
 def computed_outside(function, variable, rate, steps):
@@ -611,8 +603,7 @@ def computed_outside(function, variable, rate, steps):
 
 
 @downhill.wrong(
-    "One tape cannot be asked twice, and it would record all steps together. When should a "
-    "new recording begin?",
+    "You can call `gradient` only once for each tape. Begin a new tape in every step.",
     "one tape for all steps",
 )
 def one_tape(function, variable, rate, steps):
@@ -626,8 +617,8 @@ def one_tape(function, variable, rate, steps):
 
 
 @downhill.wrong(
-    "`variable = ...` gives the name to a new tensor. The variable stays where it was, and "
-    "no tape follows the tensor.",
+    "`variable = ...` gives the name to a new tensor. The variable does not change, and "
+    "the tape does not watch the tensor.",
     "variable replaced by a tensor",
 )
 def name_given_away(function, variable, rate, steps):
@@ -641,7 +632,8 @@ def name_given_away(function, variable, rate, steps):
 
 
 @downhill.wrong(
-    "You noted each loss after its step. Which loss belongs to the place where a step begins?"
+    "You appended each loss after its step. The list must hold the loss before the "
+    "variable changes."
 )
 def noted_after_the_step(function, variable, rate, steps):
     seen = []
@@ -673,7 +665,7 @@ def observe_step(answer):
     batches = []
 
     class Witness(keras.layers.Layer):
-        """Notes the sizes of the batches, and makes a difference between training and work."""
+        """Keep the sizes of the batches, and differ between training and inference."""
 
         def call(self, inputs, training=False):
             batches.append(inputs.shape[0])
@@ -718,12 +710,12 @@ halves = Exercise(
     reference=accumulated_step,
     observe=observe_step,
     hints=(
-        "Begin with `train_step` above. Which of its lines happen for each half, and which "
-        "once?",
+        "Begin with `train_step` above. Which of its lines are needed for each half, and "
+        "which once?",
         "For each half: a tape, a prediction, the loss with penalties, the gradients. Keep "
         "both lists of gradients.",
-        "`zip` pairs the two gradients of each weight. Their means go to the optimizer, in "
-        "one call of `apply`.",
+        "`zip` pairs the two gradients of each weight. Give their means to the optimizer, "
+        "in one call of `apply`.",
     ),
 )
 
@@ -763,32 +755,30 @@ def stepping(
 
 
 halves.wrong(
-    "You added the gradients of the halves. Each is that of a mean already: compare your "
-    "step with that of the whole batch, which is half as long.",
+    "You added the gradients of the halves. Each is the gradient of a mean, so your sum "
+    "is twice the gradient of the whole batch. Take their mean.",
     "sum for mean",
 )(stepping(joined=lambda gradients: [sum(pair) for pair in zip(*gradients)]))
 halves.wrong(
-    "Only the second half counts: its gradients took the place of those of the first. Where "
-    "do you keep them?",
+    "Only the second half counts: its gradients replaced those of the first half. Keep "
+    "both lists.",
     "first half lost",
 )(stepping(joined=lambda gradients: gradients[-1]))
 halves.wrong(
-    "You gave the model the whole batch at once, and that is what does not fit into the "
-    "memory.",
+    "You gave the model the whole batch at once. Give it one half, then the other.",
     "whole batch at once",
 )(stepping(parts=lambda half: (slice(None),)))
 halves.wrong(
-    "The penalties are missing. Nothing complains, the loss even looks better: what does the "
-    "model add to it?",
+    "The penalties are missing. No error is raised, and the loss is smaller. Add "
+    "`model.losses`.",
     "penalties forgotten",
 )(stepping(loss=lambda model, x, y: cross_entropy(y, model(x, training=True))))
 halves.wrong(
-    "The model worked and did not train: dropout would have been off. Who tells its layers?",
+    "The model was called without `training=True`, so dropout would be inactive.",
     "training forgotten",
 )(stepping(loss=lambda model, x, y: cross_entropy(y, model(x)) + sum(model.losses)))
 halves.wrong(
-    "The loss took the model's scores for probabilities. Look at how `cross_entropy` was "
-    "made, and use that one.",
+    "Your loss used the logits as probabilities. Use `cross_entropy` from the notebook.",
     "from_logits forgotten",
 )(
     stepping(
@@ -799,8 +789,8 @@ halves.wrong(
     )
 )
 halves.wrong(
-    "By hand it works, as a graph it does not: a graph is written down before there are "
-    "values. Which line wants one?",
+    "Your step works as Python and not as a graph: during tracing a tensor has no value. "
+    "Which line needs a value?",
     "value asked for in a graph",
 )(
     stepping(
@@ -812,8 +802,8 @@ halves.wrong(
 
 
 @halves.wrong(
-    "The optimizer took two steps. So the second half was judged with weights that the first "
-    "had changed: where does `apply` stand?",
+    "The optimizer took two steps. So the second half was predicted with weights that the "
+    "first half had changed. Call `apply` once, after both halves.",
     "two steps",
 )
 def step_for_each_half(model, optimizer, x, y):

@@ -80,11 +80,12 @@ def test_the_metric_streams_to_the_value_of_all_samples_at_once(batch, delta, cu
         np.testing.assert_allclose(ours.result(), mean, **CLOSE)
 
 
-def test_the_metric_weighs_samples_as_keras_does():
+@pytest.mark.parametrize("weights", [[0.0, 1.0, 3.0], [[0.0], [1.0], [3.0]], 2.0])
+def test_the_metric_weighs_samples_as_keras_does(weights):
     y_true, y_pred = np.zeros((3, 2), "float32"), np.arange(6, dtype="float32").reshape(3, 2)
     ours, theirs = HuberMetric(), keras_metric(1.0)
     for metric in (ours, theirs):
-        metric.update_state(y_true, y_pred, np.array([0.0, 1.0, 3.0], "float32"))
+        metric.update_state(y_true, y_pred, np.array(weights, "float32"))
     np.testing.assert_allclose(ours.result(), theirs.result(), **CLOSE)
 
 
