@@ -268,7 +268,7 @@ before = fresh.kernel.numpy()
 # sgd is a simple optimizer, mse is the mean squared error.
 through_call.compile(optimizer="sgd", loss="mse")
 with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
+    warnings.simplefilter("always", UserWarning)
     through_call.fit(x, np.ones((3, 10)), verbose=0)
 change = largest_difference(fresh.kernel, before)
 print(f"the kernel moved by up to {change:.4f}")
@@ -374,9 +374,9 @@ print("save and load, give a name, give a dtype:", *results)
 assert results == ["TypeError", "TypeError", "TypeError"]
 
 # %% [markdown]
-# Only the first works: `save` raises no error. Loading then fails. So after you save a new layer, load it at once. To
-# see the reason, we look at the config that Keras wrote down. `from_config` makes a layer from a config; loading uses
-# it.
+# Only the first works: `save` raises no error. Loading then fails. So after you save a new layer, load it at once. It
+# fails for two reasons. The first is that Keras cannot find our class; point 3 below changes that. To see the second
+# reason, we look at the config that Keras wrote down. `from_config` makes a layer from a config; loading uses it.
 
 # %%
 config = CustomDense(10).get_config()
@@ -391,8 +391,9 @@ print("made from it:", outcome(lambda: CustomDense.from_config(config)))
 #    passes it on to `super().__init__`.
 # 2. `get_config`. It adds your own arguments to the config of the base class. In simple cases Keras writes them down by
 #    itself, as it did with `units`. With a `get_config` of your own you do not depend on that.
-# 3. `register_keras_serializable`. It writes the class into a list that Keras keeps. The name in that list is the name
-#    in the file. See the [guide to saving](https://keras.io/guides/serialization_and_saving/).
+# 3. `register_keras_serializable`. It writes the class into a list that Keras keeps, so that loading finds the class.
+#    The name in that list is the name in the file. See the [guide to
+#    saving](https://keras.io/guides/serialization_and_saving/).
 
 
 # %%
@@ -546,9 +547,11 @@ def count_changed(outputs):
 def compare_calls(layer):
     model = keras.Sequential([layer])
     print(type(layer).__name__)
-    print("  training=True: ", count_changed(model(hundred, training=True)))
-    print("  training=False:", count_changed(model(hundred, training=False)))
+    in_training = count_changed(model(hundred, training=True))
+    not_in_training = count_changed(model(hundred, training=False))
     in_plain_call = count_changed(model(hundred))
+    print("  training=True: ", in_training)
+    print("  training=False:", not_in_training)
     print("  plain call:    ", in_plain_call)
     return in_plain_call
 
@@ -564,10 +567,10 @@ assert mirrored > 0
 #
 # ### A common mistake: the noise is drawn once
 #
-# Our layer has a **seed generator**. That is a small state that the layer keeps and changes at every draw. We compare
-# our layer with two others, which draw without it. As `fit` normally does, we run each layer inside a `tf.function`. In
-# the first call TensorFlow records the operations of our code in a **graph**. In the second call it runs this graph and
-# not our code. Which of the three layers give new noise in the second call?
+# Our layer has a **seed generator**. It keeps the seed and counts the draws, so that each draw gives other numbers.
+# We compare our layer with two others, which draw without it. As `fit` normally does, we run each layer inside a
+# `tf.function`. In the first call TensorFlow records the operations of our code in a **graph**. In the second call it
+# runs this graph and not our code. Which of the three layers give new noise in the second call?
 
 
 # %%
@@ -720,34 +723,9 @@ for first, second in zip(ours.weights, theirs.weights):
 # ## For reference
 #
 # This section is for looking things up. First come arguments of `keras.layers.Dense`, each with one effect. The [page
-# of Dense](https://keras.io/api/layers/core_layers/dense/) lists all arguments.
+# of Dense](https://keras.io/api/layers/core_layers/dense/) lists all arguments. Notebook 04 draws several functions for
+# `activation`.
 #
-# ### `activation`
-
-# %%
-inputs = np.linspace(-3, 3, 61).astype("float32")
-curves = {}
-for name in ("linear", "relu", "sigmoid", "tanh"):
-    activation = keras.activations.get(name)
-    curves[name] = np.asarray(activation(inputs))
-plots.lines(
-    x=inputs,
-    curves=curves,
-    xlabel="input",
-    ylabel="output",
-    title="linear changes nothing; relu and sigmoid give no negative outputs",
-)
-
-# %% [markdown]
-# `softmax` looks at all outputs of a sample together. It gives positive numbers that add up to 1.
-
-# %%
-scores = tf.constant([[1.0, 2.0, 3.0]])
-probabilities = keras.activations.softmax(scores)
-print("softmax of 1, 2, 3:", np.round(probabilities, 2))
-print(f"sum: {np.sum(probabilities):.2f}")
-
-# %% [markdown]
 # ### `use_bias`, `kernel_initializer`, `bias_initializer`
 
 # %%
@@ -842,8 +820,8 @@ plots.lines(
 
 # %% [markdown]
 # The vertical axis counts powers of ten: 0 stands for size 1, -2 for 0.01, and -4 for 0.0001. Here is what is left
-# after ten layers, for five seeds. With 800 inputs the standard deviation of `he_normal`, sqrt(2 / inputs), is 0.05,
-# too.
+# after ten layers, for five seeds. The last line is `random_normal` with 800 inputs. There `he_normal` has the same
+# standard deviation, 0.05: it is sqrt(2 / inputs).
 
 
 # %%
@@ -918,10 +896,10 @@ for method in ("dense(x)", "dense.call(x)"):
 # ### What they change in training, and the two constraints
 #
 # A **constraint** changes the weights after each training step. `"non_neg"` sets negative numbers to 0. `MaxNorm(1)`
-# shrinks a column of the kernel whose length is over 1.
+# shrinks a column of the kernel whose length is over 1. The length is here the root of the sum of the squares.
 #
-# One model has eight layers side by side, with one output each. All eight get the same targets. The targets come from a
-# kernel and a bias that we choose, so that we can see what each layer finds.
+# One model has eight layers side by side, with two units each. All eight get the same targets. The targets come from
+# a kernel and a bias that we choose, so that we can see what each layer finds.
 
 # %%
 MaxNorm = keras.constraints.MaxNorm
@@ -971,7 +949,7 @@ plots.tensor_blocks(
 )
 
 # %% [markdown]
-# Without an option the layer finds the kernel we chose; the absolute values of its numbers add up to 8. The
+# Without an option the layer finds the kernel we chose; the absolute values of its numbers add up to 7. The
 # constraints:
 
 # %%
@@ -1073,7 +1051,7 @@ def mean_model(passes_mask):
 
 for passes_mask in (True, False):
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         model = mean_model(passes_mask)
         short = model(np.array([[5, 2]]))
         padded = model(np.array([[5, 2, 0, 0]]))

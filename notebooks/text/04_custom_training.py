@@ -741,7 +741,11 @@ def distance(one, other):
 
 # %%
 by_fit = new_model()
-by_fit.compile(optimizer=keras.optimizers.Adam(0.002), loss=cross_entropy, metrics=["accuracy"])
+by_fit.compile(
+    optimizer=keras.optimizers.Adam(0.002),
+    loss=cross_entropy,
+    metrics=["accuracy"],
+)
 validation = (val_images, val_labels)
 training = by_fit.fit(
     new_batches(), validation_data=validation, epochs=EPOCHS, shuffle=False, verbose=0
