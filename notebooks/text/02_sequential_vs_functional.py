@@ -370,11 +370,11 @@ except ValueError as error:
 # %% [markdown]
 # ### Exercise 3 · Wide and deep
 #
-# A shop knows more about a piece of clothing than its image. Write `wide_and_deep()`, a model with two inputs. `image`
-# has 28 by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and 30 units
-# with ReLU: the *deep* path. `facts` has 5 numbers, such as price and weight, which need no rescaling: the *wide* path.
-# The 30 units and the 5 facts are joined. The last layer, 10 units with softmax, receives all 35 numbers. How many
-# parameters will the model have?
+# A shop knows more about a piece of clothing than its image. Write `wide_and_deep()`, a model with two inputs.
+# `image` has 28 by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and
+# 30 units with ReLU: the *deep* path. `facts` has 5 numbers, such as price and size, which need no rescaling: the
+# *wide* path. The 30 units and the 5 facts are joined. The last layer, 10 units with softmax, receives all 35
+# numbers. How many parameters will the model have?
 
 
 # %%
@@ -422,7 +422,9 @@ steps = int(model.optimizer.iterations)
 batches = len(x_train) / 64
 print("images / 64 =", batches)
 print("steps after one epoch:", steps)
-assert steps == math.ceil(batches)
+# In the full profile on a GPU, Keras may skip steps whose float16 gradients are too large.
+if course.deterministic:
+    assert steps == math.ceil(batches)
 
 # %% [markdown]
 # `math.ceil` rounds up: the last batch is smaller than 64, and it is a step, too.
@@ -475,9 +477,9 @@ except ValueError as error:
 #
 # ### Logits
 #
-# The scores that go into softmax are called **logits**. A model may end in logits, without softmax. Then the loss must
-# be told with `from_logits=True`, and the loss applies softmax itself. `models.dense_classifier` builds our network
-# with logits, or, with `logits=False`, with probabilities.
+# The scores that go into softmax are called **logits**. A model may end in logits, without softmax. Then give
+# `from_logits=True` to the loss: it applies softmax itself. `models.dense_classifier` builds our network with logits,
+# or, with `logits=False`, with probabilities.
 
 # %%
 with_logits = models.dense_classifier(logits=True)
@@ -569,9 +571,9 @@ for own_batch, course_batch in zip(training_batches, course_batches, strict=True
 # %% [markdown]
 # ### Validation: which images are held back?
 #
-# With `validation_split=0.2`, `fit` holds back the *last* fifth of the arrays
-# ([before shuffling](https://keras.io/api/models/model_training_apis/)). Suppose that the images are sorted by class.
-# What will the accuracy on the held-back fifth be?
+# With `validation_split=0.2`, `fit` does not train on the *last* fifth of the arrays. It **holds back** this part for
+# validation ([before shuffling](https://keras.io/api/models/model_training_apis/)). Suppose that the images are
+# sorted by class. What will the accuracy on the held-back fifth be?
 
 # %%
 by_class = np.argsort(few_labels, kind="stable")
@@ -623,8 +625,9 @@ exercises.pairs.check(make_dataset)
 #
 # ### Why divide by 255?
 #
-# Our network divides the pixels by 255 in its first layer. The two networks below have the same weights. They differ in
-# one number, the scale of the pixels. Which network gives higher probabilities to its first choices before training?
+# Our network divides the pixels by 255 in its first layer. The two networks below have the same weights. They differ
+# in one number, the scale of the pixels. For each image, one class gets the highest probability. In which network is
+# this probability higher before training?
 
 
 # %%
@@ -670,7 +673,7 @@ run = classifier.fit(
 # %%
 plots.learning_curves(
     {"our network": run.history},
-    title="Loss and accuracy of the two sets after each epoch",
+    title="Loss and accuracy of the two sets in each epoch",
 )
 
 # %% [markdown]
@@ -679,7 +682,7 @@ plots.learning_curves(
 # be better than training in the first epoch ([Keras'
 # FAQ](https://keras.io/getting_started/faq/#why-is-my-training-loss-much-higher-than-my-testing-loss)).
 #
-# When the training loss still falls and the validation loss does not follow, the network **overfits**: it learns what
+# When the training loss falls further and further below the validation loss, the network **overfits**: it learns what
 # is true for the training images and not for new ones. We compare three epochs in the middle with the last three.
 
 # %%
@@ -695,9 +698,10 @@ print(f"training loss {middle:.2f}, validation loss {val_middle:.2f}")
 print("last three epochs")
 print(f"training loss {end:.2f}, validation loss {val_end:.2f}")
 assert middle - end > val_middle - val_end
+assert end < val_end
 
 # %% [markdown]
-# The training loss falls further than the validation loss: the network begins to overfit.
+# At the end, the training loss is below the validation loss: the network begins to overfit.
 #
 # ### Judge it
 
@@ -784,9 +788,9 @@ assert answer.shape == (1, 10)
 # ### Exercise 5 · Classify one image, and name the likely mistake
 #
 # Write `name_it(model, image, class_names, matrix)`. `image` is a single image, (28, 28). Return two class names. The
-# first is the most probable class. For the second, take the images of `matrix` with this *predicted* class that were
-# predicted wrongly: it is their most frequent *true* class. `matrix` is a confusion matrix as above. Then try
-# `name_it(classifier, x_test[0], class_names, matrix)`.
+# first is the most probable class. `matrix` is a confusion matrix as above. Some of the images that it counts have
+# this *predicted* class, but another *true* class. The second name is the most frequent true class of these images.
+# Then try `name_it(classifier, x_test[0], class_names, matrix)`.
 
 
 # %%
@@ -959,7 +963,7 @@ assert weights <= TOLERANCE
 
 # %%
 with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
+    warnings.simplefilter("always", UserWarning)
     old_way = keras.Sequential(
         [
             layers.Flatten(input_shape=(28, 28)),
@@ -1191,8 +1195,8 @@ assert np.isclose(report["kind_weighted_accuracy"], weighted)
 # %% [markdown]
 # ### The other arguments of `compile`
 #
-# - `run_eagerly=True` runs `train_step` as plain Python for each batch, without a graph (notebook 04). `RecordingModel`
-#   above uses it.
+# - `run_eagerly=True` runs `train_step` as plain Python for each batch, without a TensorFlow graph (notebook 04).
+#   `RecordingModel` above uses it.
 # - `steps_per_execution=10` makes `fit` run ten steps before it returns to Python. Then the callbacks for batches
 #   (notebook 05) are called once in ten steps.
 # - `jit_compile` compiles the model with XLA, and `auto_scale_loss` is for computing in float16. See the
