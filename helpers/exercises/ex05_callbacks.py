@@ -99,7 +99,7 @@ checkpoint = Exercise(
     observe=observe_checkpoint,
     hints=(
         "Which callback of section 2 writes a model to a file? It has to know three things "
-        "beside the path.",
+        "besides the path.",
         "What is watched, which direction is better, and whether a worse epoch may overwrite "
         "the file.",
         "The arguments are called `monitor`, `mode` and `save_best_only`.",
@@ -151,8 +151,8 @@ checkpoint.wrong(
     "direction without monitor",
 )(lambda path: callbacks.ModelCheckpoint(path, mode="max", save_best_only=True))
 checkpoint.wrong(
-    "You watch the accuracy on the training images. The network may know those by heart: "
-    "which images judge it?",
+    "You watch the accuracy on the training images. The network may overfit to them: which "
+    "images are new to it?",
     "training accuracy monitored",
 )(
     lambda path: callbacks.ModelCheckpoint(
@@ -227,8 +227,8 @@ stop = Exercise(
         "Go through the epochs and keep two numbers: the best loss so far, and how long ago "
         "it was.",
         "What happens to the two when a value is below the best? And what if it is not?",
-        "It stops in the epoch in which the waiting reaches the patience. If that never "
-        "comes, all epochs run.",
+        "It stops in the epoch in which the count of epochs without an improvement reaches "
+        "the patience. If this never happens, all epochs run.",
     ),
 )
 
@@ -267,18 +267,18 @@ def stopper(better=lambda value, best, last: value < best, starts_anew=True, lat
 
 
 stop.wrong(
-    "You stop one epoch too late: it stops at the end of the last epoch that the patience "
-    "bears. Compare with what the simulation printed for a patience of 2.",
+    "You stop one epoch too late. With a patience of 2, the second epoch in a row without an "
+    "improvement is the last. Compare with what the simulation printed for a patience of 2.",
     "one epoch too late",
 )(stopper(late=1))
 stop.wrong(
     "You count all epochs without an improvement. But only those since the last one count: "
-    "what does an improvement do to the waiting?",
+    "what does an improvement do to the count?",
     "waiting never starts anew",
 )(stopper(starts_anew=False))
 stop.wrong(
-    "You compare with the epoch before. After a bad epoch a less bad one looks like "
-    "progress: what should it be compared with?",
+    "You compare with the epoch before. After a high loss, a slightly lower one looks like "
+    "an improvement: what should it be compared with?",
     "compared with the epoch before",
 )(stopper(lambda value, best, last: value < last))
 stop.wrong(
@@ -303,8 +303,8 @@ stop.wrong(
 
 
 @stop.wrong(
-    "You took the lowest loss of the whole list and added the patience. But while a run goes "
-    "on nobody knows the later epochs: it may have stopped before the lowest came."
+    "You took the lowest loss of the whole list and added the patience. But a run does not "
+    "know the losses of later epochs: it may have stopped before the lowest came."
 )
 def lowest_of_the_whole_run(val_losses, patience):
     best_epoch = val_losses.index(min(val_losses)) + 1
@@ -312,8 +312,8 @@ def lowest_of_the_whole_run(val_losses, patience):
 
 
 @stop.wrong(
-    "You returned the best epoch. The run goes on for a while after it, to find out that "
-    "nothing better comes: for how long?"
+    "You returned the best epoch. But the run goes on after it: how many epochs without an "
+    "improvement does it wait for?"
 )
 def best_epoch_instead_of_the_last(val_losses, patience):
     seen = val_losses[: epochs_run(val_losses, patience)]
@@ -342,7 +342,7 @@ def observe_watchers(answer):
             "the rates that epochs were trained with, as parts of the first",
             list(dict.fromkeys(np.divide(rates, 0.1))),
         )
-        yield "whether the run stops before epoch 17", len(rates) < 17
+        yield "whether the run stops before all 17 epochs have run", len(rates) < 17
         yield "the epoch (from 1) whose weights are left in the model", bias(model) + 1
 
 
@@ -350,7 +350,7 @@ patiences = Exercise(
     notebook=NOTEBOOK,
     number=3,
     title="Slow down twice, then stop",
-    objective="choose settings of several callbacks that do not work against each other",
+    objective="choose the settings of several callbacks so that each can do its work",
     reference=watchers,
     observe=observe_watchers,
     hints=(
@@ -358,8 +358,8 @@ patiences = Exercise(
         "does it act?",
         "The best epoch is the fifth. Write down when each cut comes for a patience of your "
         "choice, and when the stop.",
-        "After the second cut at least one epoch must run with the new rate, and a third cut "
-        "must not come any more.",
+        "After the second cut at least one epoch must run with the new rate, and there must be "
+        "no third cut.",
     ),
 )
 
@@ -392,8 +392,8 @@ def both(cut, stop, factor=0.5, restore=True, **settings):
 
 
 patiences.wrong(
-    "Every epoch was trained with the first rate. Whoever has the shorter patience acts "
-    "first: if the stop does, or both at once, nobody trains with a lower rate.",
+    "Every epoch was trained with the first rate. The callback with the shorter patience acts "
+    "first. If the stop comes first, or with the cut, no epoch trains with a lower rate.",
     "plateau patience as long as the stop's",
 )(both(7, 7))
 patiences.wrong(
@@ -403,7 +403,7 @@ patiences.wrong(
 )(both(3, 30))
 patiences.wrong(
     "Epochs were trained with one lower rate only. The second cut did not come, or came at "
-    "the end of the last epoch, when nobody trains any more: compare the two patiences.",
+    "the end of the last epoch: compare the two patiences.",
     "one cut only",
 )(both(3, 5))
 patiences.wrong(
@@ -412,8 +412,8 @@ patiences.wrong(
     "one cut too many",
 )(both(2, 9))
 patiences.wrong(
-    "You have two cuts, but each leaves a tenth of the rate. That is what Keras does unless "
-    "it is told otherwise: which argument says by how much?",
+    "You have two cuts, but each leaves a tenth of the rate. This is the default: "
+    "which argument changes it?",
     "factor left at a tenth",
 )(both(3, 8, factor=0.1))
 patiences.wrong(
@@ -487,7 +487,7 @@ good = Exercise(
         "`logs` is a dictionary. Ask first whether the name you need is in it.",
         "If it is there, compare its value with `self.goal`. Only if it is good enough, "
         "something is to be done.",
-        "The model looks at its own `stop_training` after each epoch: "
+        "`fit` looks at the `stop_training` of the model after each epoch: "
         "`self.model.stop_training`.",
     ),
 )
@@ -531,7 +531,7 @@ def reached(logs, goal):
 
 
 good.wrong(
-    "You look at the accuracy on the training images, which the network may know by heart. "
+    "You look at the accuracy on the training images, to which the network may overfit. "
     "Which name in the logs belongs to the validation images?",
     "training accuracy",
 )(stopper_if(lambda logs, goal: logs["accuracy"] >= goal))
@@ -560,12 +560,12 @@ good.wrong(
 )(stopper_if(lambda logs, goal: logs.get("val_accuracy", 1.0) >= goal))
 good.wrong(
     "You also write False where it is not good enough. Then a run that another callback has "
-    "just stopped goes on: when should you touch the switch at all?",
+    "just stopped goes on: when should you set `stop_training` at all?",
     "stop of another callback undone",
 )(stopper_if(reached, otherwise=lambda self: setattr(self.model, "stop_training", False)))
 good.wrong(
-    "Nothing ever stops. You set a name of the callback itself, perhaps; whose switch does "
-    "`fit` look at?",
+    "No run stops. Perhaps you set `stop_training` of the callback itself. Of which object "
+    "does `fit` read it?",
     "switch of the callback instead of the model's",
 )(stopper_if(reached, stop=lambda self: setattr(self, "stop_training", True)))
 
@@ -642,8 +642,8 @@ resume = Exercise(
     hints=(
         "One callback of section 8 does it all: it writes after each epoch, and reads when "
         "`fit` begins.",
-        "It only needs a folder. Whose folder, and who else wants to be in the list of "
-        "callbacks?",
+        "It only needs a folder. Which folder does the function get? And which other "
+        "callbacks belong in the list?",
         "`epochs` is the epoch to train to, counted from the beginning of the first run, not "
         "the number still missing.",
     ),
@@ -668,7 +668,7 @@ def training(epochs=lambda epochs: epochs, **settings):
 
 
 @resume.wrong(
-    "The second call started all over: nothing was in the folder it was given. Which "
+    "The second call started from the beginning: nothing was in the folder `backup`. Which "
     "callback writes there?"
 )
 def no_backup(model, pairs, backup, epochs, *watchers):
@@ -676,8 +676,8 @@ def no_backup(model, pairs, backup, epochs, *watchers):
 
 
 @resume.wrong(
-    "Your backup works, but the callbacks in `watchers` never hear of the training. Who "
-    "hands them to `fit`?"
+    "Your backup works, but the callbacks in `watchers` are not called. Which argument of "
+    "`fit` takes them?"
 )
 def watchers_not_handed_on(model, pairs, backup, epochs, *watchers):
     model.fit(pairs, epochs=epochs, callbacks=[callbacks.BackupAndRestore(backup)], verbose=0)
@@ -685,7 +685,7 @@ def watchers_not_handed_on(model, pairs, backup, epochs, *watchers):
 
 @resume.wrong(
     "The weights came back, but not the number of the epoch: the second call trained all "
-    "epochs once more on top of them. What knows how far the run had come?"
+    "epochs once more, from these weights. Which callback also saves how many have finished?"
 )
 def epoch_forgotten(model, pairs, backup, epochs, *watchers):
     file = backup / "kept.weights.h5"
@@ -702,8 +702,8 @@ resume.wrong(
     "saved in the middle of an epoch",
 )(training(save_freq=1))
 resume.wrong(
-    "It resumes, but the backup outlives a run that ended well. The next run in this folder "
-    "would believe that all is done: what does the default do?",
+    "It resumes, but the backup is still there after a run that ended well. The next run with "
+    "this folder would train no epoch: what does the default of `delete_checkpoint` do?",
     "backup kept for ever",
 )(training(delete_checkpoint=False))
 resume.wrong(
