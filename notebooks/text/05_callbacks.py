@@ -895,17 +895,19 @@ def rates_with(**arguments):
 distances = []
 for cooldown in range(4):
     rates = rates_with(cooldown=cooldown)
-    distances.append(rates.count(5e-4))
-    print(f"cooldown={cooldown}: {rates.count(5e-4)} epochs between the first two cuts")
+    distance = rates.count(5e-4)
+    distances.append(distance)
+    print(f"cooldown={cooldown}: {distance} epochs between the first two cuts")
 assert distances == [2, 2, 3, 4]
 
 # %% [markdown]
 # `min_lr`: the rate is not cut below this value.
 
 # %%
+limited = rates_with(min_lr=4e-4)
 print("min_lr=0:     ", rates_with()[:8])
-print("min_lr=0.0004:", rates_with(min_lr=4e-4)[:8])
-assert min(rates_with(min_lr=4e-4)) == 4e-4
+print("min_lr=0.0004:", limited[:8])
+assert min(limited) == 4e-4
 
 # %% [markdown]
 # `min_delta`: as above, but the default is 0.0001. For `EarlyStopping` it is 0: any improvement counts. What happens
