@@ -1075,8 +1075,9 @@ except KeyboardInterrupt:
     print("interrupted")
 model = tiny_model()
 run = model.fit(x_tiny, x_tiny, callbacks=[backup], **settings)
-print("steps in all:", int(model.optimizer.iterations))
-assert int(model.optimizer.iterations) == 7 + 4
+steps = int(model.optimizer.iterations)
+print("steps in all:", steps)
+assert steps == 7 + 4
 print("kept after the run:", files_in(folder / "often"))
 
 # %% [markdown]
