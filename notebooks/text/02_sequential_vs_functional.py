@@ -51,9 +51,10 @@ x_test, y_test = fashion.arrays("test")
 class_names = fashion.class_names
 
 # %% [markdown]
-# The data comes in three parts. The network learns from the **training set**. While we build and train it, we judge it
-# by the **validation set**, `val` in the printed line above. The finished network is judged by the **test set**, in
-# section 6. *Drawn fashion* means that the images are drawings, which come with the course.
+# The data comes in three parts. The network learns from the **training set**. While we build and train it, we judge
+# it by the **validation set**, `val` in the printed line above. The finished network is judged by the **test set**,
+# in section 6. *Drawn fashion* means that the images are drawings, which come with the course. To use photographs
+# instead, set the environment variable `COURSE_DOWNLOAD=1` before you start the notebook. You need not do this.
 #
 # ## 1 · The task
 #
@@ -649,9 +650,10 @@ assert largest > 0.8
 assert loss > 10
 
 # %% [markdown]
-# The one with raw pixels: one class gets nearly all the probability, though the network has learned nothing. The loss
-# before training is very large. With rescaled pixels the ten probabilities are closer together. The loss is near 2.3,
-# which is -log(1/10), the loss of ten equal probabilities.
+# It is higher in the network with raw pixels, which are not divided by 255. There one class gets nearly all the
+# probability, though the network has learned nothing. The loss before training is very large. With rescaled pixels
+# the ten probabilities are closer together. The loss is near 2.3, which is -log(1/10), the loss of ten equal
+# probabilities.
 #
 # ### Train
 #
@@ -1199,8 +1201,8 @@ assert np.isclose(report["kind_weighted_accuracy"], weighted)
 #   `RecordingModel` above uses it.
 # - `steps_per_execution=10` makes `fit` run ten steps before it returns to Python. Then the callbacks for batches
 #   (notebook 05) are called once in ten steps.
-# - `jit_compile` compiles the model with XLA, and `auto_scale_loss` is for computing in float16. See the
-#   [documentation of compile](https://keras.io/api/models/model_training_apis/).
+# - `jit_compile` translates the model with XLA, a compiler that can make it faster. `auto_scale_loss` is for
+#   computing in float16. See the [documentation of compile](https://keras.io/api/models/model_training_apis/).
 
 # %%
 calls = []

@@ -329,9 +329,10 @@ plots.tensor_blocks(
 )
 
 # %% [markdown]
-# Each column is one unit. The units on the left begin with equal kernels, equal biases and equal weights in the output
-# layer. So training changes them equally in every step. Three equal units compute no more than one. That the units are
-# equal is called **symmetry**. A random kernel makes the units different. The bias may then begin at zero.
+# Each column is one unit. The units on the left begin with equal kernels, equal biases and equal weights in the
+# output layer. So training changes them equally in every step. Three equal units compute no more than one. This is
+# called **symmetry**: the units are equal and stay equal. A random kernel makes the units different. The bias may
+# then begin at zero.
 
 # %%
 difference = largest_difference(equal, equal[:, :1])
@@ -636,8 +637,8 @@ assert "Cannot convert a partially known TensorShape (None, 4)" in message
 # is smaller than 32. Then the graph of `fit` leaves the batch size open, and `inputs.shape` is `(None, 4)`. Nothing can
 # be drawn in this shape: `Cannot convert a partially known TensorShape (None, 4) to a Tensor`.
 #
-# Write `keras.ops.shape(inputs)`. It [has a tensor in place of None](https://keras.io/api/ops/core/). The tensor holds
-# the batch size when the step runs. Our own layer does so:
+# Write `keras.ops.shape(inputs)`. The shape that it returns [has a tensor in place of
+# None](https://keras.io/api/ops/core/). The tensor holds the batch size when the step runs. Our own layer does so:
 
 # %%
 model = keras.Sequential([GaussianNoise(1.0), keras.layers.Dense(4)])
@@ -771,8 +772,8 @@ assert np.all(answer == 0)
 # - `random_normal`: 0.05 for every shape, unless you give another number.
 # - `glorot_uniform`: it depends on the numbers of inputs and outputs.
 # - `he_normal`: it depends on the number of inputs. It was made for ReLU ([He et al.
-#   2015](https://arxiv.org/abs/1502.01852)). With as many inputs as outputs its variance, the square of the standard
-#   deviation, is twice that of `glorot_uniform`.
+#   2015](https://arxiv.org/abs/1502.01852)). The **variance** is the square of the standard deviation. If a layer has
+#   as many inputs as outputs, the variance of `he_normal` is twice the variance of `glorot_uniform`.
 
 # %%
 names = ["he_normal", "glorot_uniform", "random_normal"]
@@ -893,7 +894,7 @@ for method in ("dense(x)", "dense.call(x)"):
     print("penalties after", method, "-", len(dense.losses))
 
 # %% [markdown]
-# ### What they change in training, and the two constraints
+# ### What regularizers and constraints change in training
 #
 # A **constraint** changes the weights after each training step. `"non_neg"` sets negative numbers to 0. `MaxNorm(1)`
 # shrinks a column of the kernel whose length is over 1. The length is here the root of the sum of the squares.

@@ -147,12 +147,13 @@ assert distances[1] < distances[0] / 2
 assert distances[2] < distances[0] / 2
 
 # %% [markdown]
-# The line with Huber and the line without the wrong labels. Keras has the Huber loss, too (*For reference*).
+# Two lines are close to each other: the line with Huber, and the line without the wrong labels. Keras has the Huber
+# loss, too (*For reference*).
 #
 # ### A common mistake: a setting that is not saved
 #
-# To load a model with a loss function of your own, you can give `load_model` a dictionary, `custom_objects`, from names
-# to functions. The mistake is to load a loss that has a setting in this way. Here `my_huber` is made inside
+# To load a model with a loss function of your own, you can give `load_model` a dictionary, `custom_objects`, from
+# names to functions. The mistake is to do this with a loss that has a setting. Here `my_huber` is made inside
 # `huber_with` and uses its delta.
 
 
@@ -176,7 +177,7 @@ loaded = keras.saving.load_model(path, custom_objects=functions)
 saved_loss = line.evaluate(x, y, verbose=0)
 loaded_loss = loaded.evaluate(x, y, verbose=0)
 config = line.get_compile_config()
-print("saved of the loss:", config["loss"]["config"])
+print("what Keras saves for the loss:", config["loss"]["config"])
 print(f"before saving: loss {saved_loss:.2f}, after loading: loss {loaded_loss:.2f}")
 assert config["loss"]["config"] == "my_huber"
 assert loaded_loss < saved_loss / 2
@@ -217,8 +218,8 @@ assert loaded.loss.delta == 2.0
 #
 # ### Exercise 1 · A loss with two prices
 #
-# Complete `PinballLoss(quantile)`, a loss with a setting between 0 and 1. Let e be label minus prediction. The loss of
-# one value is
+# Complete `PinballLoss(quantile)`, a loss with a setting between 0 and 1. Here e is the label minus the prediction
+# (in the Huber loss it was the other way round). The loss of one value is
 #
 # - `quantile * e` where e is positive,
 # - `(quantile - 1) * e` where e is negative.
@@ -316,7 +317,7 @@ def soft_sign(inputs):
 
 
 def half_normal(shape, dtype=None):
-    """Return the sizes of normally distributed numbers, without their signs."""
+    """Return the absolute values of normally distributed random numbers."""
     numbers = keras.random.normal(shape, stddev=0.1, dtype=dtype, seed=1)
     return ops.abs(numbers)
 
@@ -507,8 +508,9 @@ exercises.within.check(Within)
 # %% [markdown]
 # ## 4 · Gradients
 #
-# An optimizer needs the **gradient**: the change of the loss divided by a small change of a weight. Take the loss a² b
-# at a = 2 and b = 3. From school we expect 2ab = 12 for a, and a² = 4 for b. We try a step of 0.001 for a.
+# An optimizer needs the **gradient**: the change of the loss divided by a small change of a weight. Take the loss a²
+# b at a = 2 and b = 3. The gradient for one weight is the derivative that you know from school: for a it is 2ab = 12,
+# for b it is a² = 4. We try a step of 0.001 for a.
 
 
 # %%
@@ -592,7 +594,8 @@ assert of_entropy < 0
 
 # %% [markdown]
 # The second. `None` means that TensorFlow cannot compute the gradient: one operation in between, the comparison
-# `logits > 0`, has none. So a loss needs a gradient that shows a direction. A metric does not need a gradient.
+# `logits > 0`, has none. So a loss needs a gradient: it tells the optimizer whether to make a weight larger or
+# smaller. A metric does not need a gradient.
 #
 # ### A common mistake: to expect one gradient for each loss
 #
@@ -952,7 +955,7 @@ print(f"the weights differ by up to {difference:.6f}")
 assert difference < 1e-4
 
 # %% [markdown]
-# ## 7 · AutoGraph: what becomes of `print`, `if` and `for`
+# ## 7 · AutoGraph: what happens to `print`, `if` and `for`
 #
 # Before tracing, `tf.function` rewrites `if`, `for` and `while` in the Python code, so that they can work with tensors
 # ([guide](https://www.tensorflow.org/guide/function#autograph_transformations)). This part of TensorFlow is called
@@ -1019,7 +1022,7 @@ for value in [-3.0, 5.0]:
 # | one row of gradients for each loss | `tape.jacobian(losses, weights)` |
 # | a part that counts as a constant | `tf.stop_gradient(part)` |
 # | a graph for vectors of any length | `tf.function(f, input_signature=[tf.TensorSpec([None], tf.float32)])` |
-# | a more general graph from the second shape on | `tf.function(f, reduce_retracing=True)` |
+# | when a second shape comes, a graph that also fits other shapes | `tf.function(f, reduce_retracing=True)` |
 # | the Python function under `@tf.function` | `f.python_function` |
 # | a graph without AutoGraph | `tf.function(f, autograph=False)`; an `if` on a tensor then raises an error |
 # | the code that AutoGraph writes | `print(tf.autograph.to_code(f.python_function))` |
@@ -1081,9 +1084,9 @@ plots.lines(
 )
 
 # %% [markdown]
-# **A layer with all four functions** of section 2. The three labels of a sample are `soft_sign` of minus its first
-# three inputs. So without a penalty the right kernel has three weights of -1, and the others are 0. We train once
-# without the constraint and once with it.
+# **A layer with all four functions** of section 2. A sample has three labels. For each of its first three inputs v,
+# one label is `soft_sign(-v)`. So without a penalty the right kernel has three weights of -1, and the others are 0.
+# We train once without the constraint and once with it.
 
 # %%
 samples = rng.normal(size=(64, 4))
@@ -1120,7 +1123,7 @@ penalty = float(free_net.losses[0])
 least = kernel.min()
 allowed_kernel = allowed.kernel.numpy()
 least_allowed = allowed_kernel.min()
-print(f"activation:  sizes up to {before:.2f} become sizes up to {after:.2f}")
+print(f"activation:  largest absolute value {before:.2f} before, {after:.2f} after")
 print(f"regularizer: penalty in the model's losses {penalty:.3f}")
 print("smallest weight")
 print(f"    without the constraint {least:.2f}")
