@@ -116,9 +116,9 @@ split = Exercise(
     observe=observe_split,
     hints=(
         "One call can return both parts. The table of section 2 has a row for each demand.",
-        "Look at `subset`, `label_mode` and `crop_to_aspect_ratio`. Nothing need be said "
-        "about `shuffle`.",
-        '`subset="both"` shuffles the files once, by `seed`, and shuffles only the training '
+        "Look at `subset`, `label_mode` and `crop_to_aspect_ratio`. You need not set "
+        "`shuffle`.",
+        '`subset="both"` shuffles the files once, with `seed`, and shuffles only the training '
         "part later.",
     ),
 )
@@ -153,8 +153,8 @@ def encoded_later(folder, size, proportion, seed):
 
 
 split.wrong(
-    "The images are squeezed into the square. A flower twice as wide as high should not "
-    "become a thin one: which argument keeps the aspect ratio?",
+    "The flowers are too narrow: their images were wider than high. Which argument keeps the "
+    "proportions?",
     "stretched",
 )(loader(crop_to_aspect_ratio=False))
 split.wrong(
@@ -163,8 +163,8 @@ split.wrong(
     "whole numbers for labels",
 )(loader(label_mode="int"))
 split.wrong(
-    "Nothing is shuffled, so the validation part is what the alphabet puts last: print the "
-    "labels in it.",
+    "Nothing is shuffled, so the validation part holds the last classes of the alphabet. "
+    "Print its labels.",
     "not shuffled",
 )(loader(shuffle=False))
 
@@ -248,13 +248,13 @@ def with_prefetch(seconds):
 
 
 epoch.wrong(
-    "You forgot the ends. The first batch must be read before anything can be trained on, "
-    "and the last is trained on when nothing is left to read.",
+    "You forgot the two ends. The first batch is read before the training begins. The last "
+    "batch is trained on after all reading has ended.",
     "the ends forgotten",
 )(with_prefetch(lambda read, train, batches: batches * max(read, train)))
 epoch.wrong(
-    "You let training hide all of the reading. Where reading is the slower one, who waits "
-    "then? Draw that case.",
+    "You took the training time for each piece in the middle. If reading takes longer than "
+    "training, how long is such a piece?",
     "reading is always hidden",
 )(with_prefetch(lambda read, train, batches: read + batches * train))
 epoch.wrong(
@@ -351,7 +351,7 @@ order = Exercise(
         "What must not run twice for a file, and what must run anew in each epoch? The cache "
         "is in between.",
         "Shuffle single images, not batches, with a buffer for all of them: `len(files)` "
-        "knows how many there are.",
+        "is their number.",
         "`read`, cache, shuffle, `vary`, batch, prefetch: in this order.",
     ),
 )
@@ -506,8 +506,8 @@ count.wrong("You counted no biases: every filter and every unit has one.", "no b
     counted(bias=0)
 )
 count.wrong(
-    "You gave a filter nine weights. It looks at 3 x 3 places, and at all channels of each: "
-    "how deep is a kernel?",
+    "You gave a filter nine weights in all. It sees 3 x 3 places, and all channels at each "
+    "place. How many weights are needed?",
     "kernel without channels",
 )(counted(channels_in=False))
 count.wrong(
@@ -595,24 +595,22 @@ def epochs_from_0(history):
 
 
 @curves.wrong(
-    "You chose the epoch by the training loss. That falls as long as the network overfits, so "
-    "it picks the last."
+    "You chose the epoch by the training loss. The training loss also falls while the network "
+    "overfits."
 )
 def by_training_loss(history):
     return 1 + int(np.argmin(history["loss"])), read_curves(history)[1]
 
 
 @curves.wrong(
-    "You chose the epoch of the highest validation accuracy. It was the loss that was asked "
-    "for."
+    "You chose the epoch with the highest validation accuracy. The lowest validation loss is "
+    "asked for."
 )
 def by_validation_accuracy(history):
     return 1 + int(np.argmax(history["val_accuracy"])), read_curves(history)[1]
 
 
-@curves.wrong(
-    "The sign of your gap is turned round: it is positive when training is the better one."
-)
+@curves.wrong("Your gap has the wrong sign. It is positive if the training accuracy is higher.")
 def gap_turned_round(history):
     best, gap = read_curves(history)
     return best, -gap
@@ -628,17 +626,13 @@ def gap_without_its_sign(history):
 
 
 @curves.wrong(
-    "You measured the gap after the best epoch. The question was how far it has come after "
-    "the last one."
+    "You measured the gap after the best epoch. The gap after the last epoch is asked for."
 )
 def gap_at_the_best_epoch(history):
     best, _ = read_curves(history)
     return best, history["accuracy"][best - 1] - history["val_accuracy"][best - 1]
 
 
-@curves.wrong(
-    "Your gap is one of losses. The losses of two networks have no common scale: take the "
-    "accuracies."
-)
+@curves.wrong("You subtracted losses. The gap in accuracy is asked for.")
 def gap_of_losses(history):
     return read_curves(history)[0], history["val_loss"][-1] - history["loss"][-1]

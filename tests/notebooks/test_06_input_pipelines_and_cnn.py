@@ -174,6 +174,12 @@ def test_both_parts_at_once_shuffle_only_the_training_part(folder):
     assert sorted(alone_first) == sorted(val_first)
 
 
+def test_without_shuffling_the_validation_part_is_one_class(folder):
+    part = folder["load"](subset="validation", validation_split=0.2, label_mode=None)
+    classes = [Path(path).parent.name for path in part.file_paths]
+    assert classes == ["tulips"] * 180
+
+
 # Stages
 
 
