@@ -406,8 +406,8 @@ def run_epoch(dataset):
 # %% [markdown]
 # By default, TensorFlow [changes a
 # pipeline](https://www.tensorflow.org/api_docs/python/tf/data/experimental/OptimizationOptions): it adds a `prefetch`,
-# and it makes `map` parallel if the function is stateless. We switch both off, so that we see what each transformation
-# does. Then we read and train with and without our own `prefetch(1)`. We take the fastest of three runs.
+# and it makes `map` parallel if the function is stateless. We switch both off with `Options`, so that we see what each
+# transformation does. Then we read and train with and without our own `prefetch(1)`. We take the fastest of three runs.
 
 # %%
 plain = tf.data.Options()
@@ -460,8 +460,8 @@ assert fast < slow
 #
 # ### Exercise 2 · How long is an epoch?
 #
-# Write `epoch_seconds(read, train, batches, prefetch)`: the seconds that one epoch takes. `read` and `train` are the seconds
-# for one batch. `prefetch` is `True` or `False`.
+# Write `epoch_seconds(read, train, batches, prefetch)`: the seconds that one epoch takes. `read` and `train` are the
+# seconds for one batch. `prefetch` is `True` or `False`.
 
 
 # %%
@@ -539,9 +539,9 @@ print(f"{n_train} images for training, {n_val} for validation")
 # %% [markdown]
 # ### Exercise 3 · The right order
 #
-# Write `tuned(files, read, vary, batch_size)`. `files` is a dataset of file numbers, sorted by class. `read(number)` returns
-# an image and a label. `read` is slow. For the same number it always returns the same result. `vary(image, label)`
-# changes the image at random. Return a dataset of batches for which all of this is true:
+# Write `tuned(files, read, vary, batch_size)`. `files` is a dataset of file numbers, sorted by class. `read(number)`
+# returns an image and a label. `read` is slow. For the same number it always returns the same result. `vary(image,
+# label)` changes the image at random. Return a dataset of batches for which all of this is true:
 # - Each file is read once, also over several epochs.
 # - In every epoch the order is new, the images in each batch are new, and `vary` is called again.
 # - No image is lost.
@@ -589,9 +589,9 @@ plots.image_grid(
 # image, where pixels count as 0: the border looks like an edge. We calculate one place by hand:
 
 # %%
-window = grey[0, 19:22, 29:32, 0]  # the middle is row 20, column 30
+window = grey[0, 14:17, 43:46, 0]  # the middle is row 15, column 44
 by_hand = tf.reduce_sum(window * kernel)
-result = convolved[0, 20, 30, 0]
+result = convolved[0, 15, 44, 0]
 print(f"by hand {by_hand:.2f}, conv2d {result:.2f}")
 assert np.isclose(by_hand, result)
 
@@ -619,7 +619,8 @@ for padding in ("same", "valid"):
 #
 # ### Pooling
 #
-# **Max pooling** keeps the largest value of each window. `pool_size=2` means windows of 2 x 2. What is left of a 5 x 5 image?
+# **Max pooling** keeps the largest value of each window. `pool_size=2` means windows of 2 x 2. What is left of a 5 x 5
+# image?
 
 # %%
 square = np.arange(25, dtype="float32").reshape(5, 5)
@@ -737,7 +738,8 @@ model.compile(
     loss=loss,
     metrics=["accuracy"],
 )
-history = model.fit(train, validation_data=val, epochs=EPOCHS, verbose=2).history
+# shuffle=False, because the dataset shuffles already.
+history = model.fit(train, validation_data=val, epochs=EPOCHS, shuffle=False, verbose=2).history
 
 # %%
 best_epoch = 1 + int(np.argmin(history["val_loss"]))
@@ -747,8 +749,8 @@ plots.learning_curves(
 )
 
 # %% [markdown]
-# First both losses fall: the network learns something about flowers in general. Then the training loss still falls, but
-# the validation loss hardly does. The network learns details of the training images that do not help with new images.
+# First both losses fall: the network learns something about flowers in general. Then the training loss falls much further
+# than the validation loss. The network learns details of the training images that do not help with new images.
 # This is overfitting. We compare three epochs in the middle with the last three:
 
 # %%
@@ -907,16 +909,16 @@ numbered = load(labels=list(range(total)), batch_size=None)
 print([int(label) for image, label in numbered.take(3)])
 
 # %% [markdown]
-# **Shuffling.** `image_dataset_from_directory` shuffles the list of *all* files once, with `seed`. In each epoch it shuffles again, but
-# [with a buffer of eight batches](https://github.com/keras-team/keras/blob/v3.15.1/keras/src/utils/image_dataset_utils.py).
-# With `batch_size=None` the buffer holds 1024 images.
+# **Shuffling.** `image_dataset_from_directory` shuffles the list of *all* files once, with `seed`. In each epoch it
+# shuffles again, but [with a buffer of eight
+# batches](https://github.com/keras-team/keras/blob/v3.15.1/keras/src/utils/image_dataset_utils.py). With
+# `batch_size=None` the buffer holds 1024 images.
 #
 # **Interpolation** is how new pixels are calculated from old ones. [There are several
 # methods](https://www.tensorflow.org/api_docs/python/tf/image/resize). `"nearest"` copies one old pixel. `"area"` takes the
 # mean of the old pixels that a new pixel covers. `"bicubic"` can leave the range 0 to 255:
 
 # %%
-resized = {}
 for method in ("bilinear", "nearest", "area", "bicubic"):
     dataset = load(
         image_size=(32, 32),
@@ -924,15 +926,9 @@ for method in ("bilinear", "nearest", "area", "bicubic"):
         interpolation=method,
     )
     images, labels = next(iter(dataset))
-    resized[method] = images[WIDE].numpy()
-    print(f"{method}: lowest value {resized[method].min():.1f}")
-assert resized["bicubic"].min() < 0
-plots.image_grid(
-    list(resized.values()),
-    list(resized),
-    columns=4,
-    title="With nearest and area the image is coarser than with bilinear and bicubic",
-)
+    lowest = images[WIDE].numpy().min()
+    print(f"{method}: lowest value {lowest:.1f}")
+assert lowest < 0
 
 # %% [markdown]
 # ### More common mistakes, and their errors
@@ -968,9 +964,9 @@ train = keras.utils.image_dataset_from_directory(
 show_error(lambda: compile(code, filename="cell", mode="exec"))
 
 # %% [markdown]
-# **`images, labels = train.take(5)`.** `take(5)` returns a dataset of five batches, for two names. With `take(2)` there is
-# no error, but `images` is the whole first batch, and `labels` the whole second batch. **What to write instead:** `next(iter(train))` for one batch, or
-# a loop for several batches.
+# **`images, labels = train.take(5)`.** `take(5)` returns a dataset of five batches, for two names. With `take(2)` there
+# is no error, but `images` is the whole first batch, and `labels` the whole second batch. **What to write instead:**
+# `next(iter(train))` for one batch, or a loop for several batches.
 
 # %%
 code = "images, labels = train.take(5)"
@@ -1022,8 +1018,8 @@ assert seconds["num_parallel_calls=AUTOTUNE"] < 16 * 0.02
 
 # %% [markdown]
 # With the buffer, the files are still read one after the other: 16 x 20 = 320 ms or more. **What to write instead:**
-# `map(..., num_parallel_calls=tf.data.AUTOTUNE)` for a slow function, and `prefetch(tf.data.AUTOTUNE)` at the end. TensorFlow
-# does the first itself for a stateless function (we switched it off), not for a stateful one. A Python
+# `map(..., num_parallel_calls=tf.data.AUTOTUNE)` for a slow function, and `prefetch(tf.data.AUTOTUNE)` at the end.
+# TensorFlow does the first itself for a stateless function (we switched it off), not for a stateful one. A Python
 # function that calculates does not become faster: normally [only one thread runs Python
 # code](https://docs.python.org/3/glossary.html#term-global-interpreter-lock).
 #
@@ -1050,8 +1046,9 @@ for from_logits in (True, False):
 #
 # ### A common mistake: a softmax, and `from_logits=True`
 #
-# The network ends in a softmax, and the loss applies a second one. This was [reported for published code](https://github.com/NVIDIA/DeepLearningExamples/issues/468). Keras repairs one
-# case: a softmax as the *last operation* of the network, in float32. We give our trained network four endings.
+# The network ends in a softmax, and the loss applies a second one. This was [reported for published
+# code](https://github.com/NVIDIA/DeepLearningExamples/issues/468). Keras repairs one case: a softmax as the *last
+# operation* of the network, in float32. We give our trained network four endings.
 
 # %%
 inputs = keras.Input((SIZE, SIZE, 3))
@@ -1096,8 +1093,8 @@ assert values["softmax in mixed precision"] > lowest
 #
 # ### A common mistake: unknown length and `drop_remainder`
 #
-# `unbatch().batch(n, drop_remainder=True)` has an unknown length (section 3). `assert_cardinality` can tell it. We judge our
-# network on three full batches of 200 training images, with `evaluate` and by hand.
+# `unbatch().batch(n, drop_remainder=True)` has an unknown length (section 3). `assert_cardinality` can tell it. We
+# judge our network on three full batches of 200 training images, with `evaluate` and by hand.
 
 # %%
 unknown = train.unbatch().batch(200, drop_remainder=True)
@@ -1175,6 +1172,7 @@ run = {
     "epochs": 3,
     "steps_per_epoch": 15,
     "verbose": 0,
+    "shuffle": False,
 }
 
 # %%
@@ -1232,8 +1230,8 @@ except OSError as error:
     print("links are not allowed here:", error)
 
 # %% [markdown]
-# **The other arguments.** With `verbose=False`, "Found 900 files" is not printed. `format="grain"` returns a dataset of the library Grain
-# instead of `tf.data` ([Keras](https://keras.io/api/data_loading/image/)).
+# **The other arguments.** With `verbose=False`, "Found 900 files" is not printed. `format="grain"` returns a dataset of
+# the library Grain instead of `tf.data` ([Keras](https://keras.io/api/data_loading/image/)).
 #
 # ### Our CNN in the course
 #
@@ -1286,9 +1284,9 @@ print("after 100 more calls in training mode")
 print(f"  inference: standard deviation {np.std(inferred):.1f}")
 
 # %% [markdown]
-# Why does batch normalisation help? [Its inventors](https://arxiv.org/abs/1502.03167) say: the inputs of each layer change
-# less during training ("internal covariate shift"). [Santurkar et al.](https://arxiv.org/abs/1805.11604) dispute this. They added random noise after each normalisation, and
-# the networks still trained well.
+# Why does batch normalisation help? [Its inventors](https://arxiv.org/abs/1502.03167) say: the inputs of each layer
+# change less during training ("internal covariate shift"). [Santurkar et al.](https://arxiv.org/abs/1805.11604) dispute
+# this. They added random noise after each normalisation, and the networks still trained well.
 #
 # ### Older code
 #
