@@ -846,7 +846,7 @@ def accuracy_of(seed, from_logits):
 
 
 # %%
-# About 15 seconds.
+# 10 to 30 seconds.
 small = data.flowers(image_size=32, verbose=False)
 x_train, y_train = small.arrays("train")
 x_val, y_val = small.arrays("val")
@@ -989,8 +989,8 @@ show_error(lambda: model.evaluate(one_hot, verbose=0))
 # %% [markdown]
 # ### A common mistake: more `prefetch` for a slow reader
 #
-# Many people think that a larger `prefetch` uses more **threads**: parts of a program that run at the same time. It does
-# not. The argument is the size of the buffer. We read 16 files of 20 ms each, without training. Which is faster: a buffer
+# A larger `prefetch` does not use more **threads**: parts of a program that run at the same time. Its argument is the size
+# of the buffer. We read 16 files of 20 ms each, without training. Which is faster: a buffer
 # of 8, or parallel calls in `map`?
 
 
