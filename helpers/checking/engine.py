@@ -267,13 +267,15 @@ class Exercise:
         return comparison.equal(one, other, self.rtol)
 
     def _difference(self, expected, found):
+        gave_something = False
         for name in expected.values | found.values:
             wanted = expected.values.get(name)
             got = found.values.get(name)
+            gave_something = gave_something or got is not None
             if self._same(wanted, got):
                 continue
             words = comparison.difference(wanted, got, self.rtol)
-            question = " Is a `return` missing?" if got is None else ""
+            question = "" if gave_something else " Is a `return` missing?"
             return f"not yet. Look at {name}: {words}.{question}"
         return "not yet. It does not give everything that was asked for."
 

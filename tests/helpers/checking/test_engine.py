@@ -75,6 +75,16 @@ def test_a_forgotten_return_is_asked_for():
     assert small().judge(answer).text.endswith("got None. Is a `return` missing?")
 
 
+def test_no_return_is_asked_for_where_the_answer_gave_something():
+    def observe(answer):
+        yield "the number", answer(3)
+        yield "its dtype", getattr(answer(3), "dtype", None)
+
+    exercise = small(observe, lambda number: np.int64(2 * number))
+    verdict = exercise.judge(lambda number: 2 * number)
+    assert verdict.text.endswith("Look at its dtype: expected 'int64', got None.")
+
+
 def test_an_error_is_reported_with_the_learners_own_line(tmp_path, capsys):
     source = (
         "import numpy as np\n\ndef double(numbers):\n    return np.concatenate([numbers, 3])\n"
