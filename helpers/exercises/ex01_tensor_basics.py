@@ -10,6 +10,10 @@ from helpers.checking.engine import Exercise
 NOTEBOOK = "01_tensor_basics"
 
 
+def dtype_of(result):
+    return getattr(result, "dtype", "none: it is no tensor or array")
+
+
 # Exercise 1
 
 
@@ -18,12 +22,15 @@ def mirror_and_crop(batch, size):
 
 
 def observe_mirror(answer):
-    batch = tf.reshape(tf.range(60), [3, 4, 5])
-    yield "size 2 of 3 images with 4 rows and 5 columns", answer(batch, 2)
+    # No value is whole: a cast to whole numbers would be seen.
+    batch = tf.reshape(tf.range(0.5, 240, 4), [3, 4, 5])
+    images = answer(batch, 2)
+    yield "size 2 of 3 images with 4 rows and 5 columns", images
     yield "size 4, all rows of the same images", answer(batch, 4)
     image = answer(tf.constant([[[1, 2, 3]]], tf.uint8), 1)
     yield "one image with one row", image
-    yield "the dtype of the result for a uint8 image", getattr(image, "dtype", None)
+    yield "the dtype of the result for a uint8 image", dtype_of(image)
+    yield "the dtype of the result for float32 images", dtype_of(images)
 
 
 mirror = Exercise(
@@ -99,6 +106,22 @@ def last_rows_kept(batch, size):
 )
 def not_mirrored(batch, size):
     return batch[:, :size, :, tf.newaxis]
+
+
+@mirror.wrong(
+    "The result is uint8 for every batch. A batch of float32 images has values such as 0.5, "
+    "and they are lost: the result should have the dtype of the batch."
+)
+def cast_to_uint8(batch, size):
+    return tf.cast(mirror_and_crop(batch, size), tf.uint8)
+
+
+@mirror.wrong(
+    "The values are right, but the result is a Python list: it has no shape and no dtype. "
+    "Return a tensor or an array."
+)
+def a_list_of_images(batch, size):
+    return list(mirror_and_crop(batch, size))
 
 
 # Exercise 2
@@ -191,6 +214,15 @@ def means_lined_up_with_columns(batch):
     return (batch - mean) / tf.math.reduce_std(batch, axis=[1, 2])
 
 
+@scale.wrong(
+    "Your means have the shape (N, 1, 1), but your standard deviations have the shape (N,): "
+    "broadcasting matches those with the columns. Print both shapes."
+)
+def deviations_lined_up_with_columns(batch):
+    mean = tf.reduce_mean(batch, axis=[1, 2], keepdims=True)
+    return (batch - mean) / tf.math.reduce_std(batch, axis=[1, 2])
+
+
 # Exercise 3
 
 
@@ -204,7 +236,7 @@ def observe_average(answer):
     second = tf.constant([100, 14, 0, 255, 1], tf.uint8)
     result = answer(first, second)
     yield "the pixels 200, 10, 0, 255, 255 with 100, 14, 0, 255, 1", result
-    yield "the dtype of the result", getattr(result, "dtype", None)
+    yield "the dtype of the result", dtype_of(result)
     yield (
         "two images with 2 rows and 3 columns",
         answer(tf.fill([2, 3], first[0]), tf.fill([2, 3], second[0])),
@@ -287,13 +319,18 @@ def update(mean, count, value):
 def observe_update(answer):
     mean = tf.Variable(0.0)
     count = tf.Variable(0.0)
-    for place, value in (("first", 4.0), ("second", 8.0), ("third", 9.0)):
+    # The first three means are whole numbers, the fourth is not.
+    for place, value in (("first", 4.0), ("second", 8.0), ("third", 9.0), ("last", 6.5)):
         answer(mean, count, value)
-        yield f"mean and count after the {place} of 4, 8, 9", (mean, count)
+        yield f"mean and count after the {place} of 4, 8, 9, 6.5", (mean, count)
     mean = tf.Variable(10.0)
     count = tf.Variable(4.0)
     answer(mean, count, 0.0)
     yield "mean and count after a 0, when they were 10 and 4", (mean, count)
+    mean = tf.Variable(0.0)
+    count = tf.Variable(2.0)
+    answer(mean, count, 6.0)
+    yield "mean and count after a 6, when they were 0 and 2", (mean, count)
 
 
 running = Exercise(
@@ -370,6 +407,35 @@ def half_way_each_time(mean, count, value):
     mean.assign((mean + value) / 2)
 
 
+@running.wrong(
+    "You multiplied the old mean by the new count. How many values had the old mean seen?"
+)
+def old_mean_times_new_count(mean, count, value):
+    count.assign_add(1.0)
+    mean.assign((mean * count + value) / count)
+
+
+@running.wrong(
+    "Your mean is cut to a whole number. The mean of whole numbers need not be whole: `//` and "
+    "`int` lose the fraction."
+)
+def mean_cut_to_a_whole_number(mean, count, value):
+    mean.assign((mean * count + value) // (count + 1))
+    count.assign_add(1.0)
+
+
+@running.wrong(
+    "You took a mean of 0 for the first call. The mean of -3 and 3 is 0, too: which of the two "
+    "variables counts the calls?"
+)
+def mean_of_0_taken_for_the_first_call(mean, count, value):
+    count.assign_add(1.0)
+    if mean == 0:
+        mean.assign(value)
+    else:
+        mean.assign_add((value - mean) / count)
+
+
 # Exercise 5
 
 
@@ -379,9 +445,11 @@ def mean_letters(captions):
 
 
 def observe_letters(answer):
-    result = answer(tf.ragged.constant([["red", "rose"], ["daisy"], ["a", "tulip", "field"]]))
-    yield "the captions 'red rose', 'daisy' and 'a tulip field'", result
-    yield "the dtype of the result", getattr(result, "dtype", None)
+    # A letter twice in a word, and more captions than words in the longest one.
+    words = [["red", "rose"], ["daisy"], ["a", "tulip", "field"], ["poppy"]]
+    result = answer(tf.ragged.constant(words))
+    yield "the captions 'red rose', 'daisy', 'a tulip field' and 'poppy'", result
+    yield "the dtype of the result", dtype_of(result)
     yield (
         "the captions '분홍 튤립' and 'café'",
         answer(tf.ragged.constant([["분홍", "튤립"], ["café"]])),
@@ -458,3 +526,28 @@ def one_mean_for_all(captions):
 def lengths_added(captions):
     lengths = tf.strings.length(captions, unit="UTF8_CHAR")
     return tf.reduce_sum(tf.cast(lengths, tf.float32), axis=1)
+
+
+@letters.wrong(
+    "You divided the sums by the number of captions. For the mean of one caption, how many "
+    "words does it have?"
+)
+def divided_by_the_number_of_captions(captions):
+    return lengths_added(captions) / captions.shape[0]
+
+
+@letters.wrong(
+    "You counted the different letters of a word. The word 'poppy' has five characters, three "
+    "of them different: each one counts."
+)
+def different_letters(captions):
+    rows = [[len(set(word.decode())) for word in row] for row in captions.to_list()]
+    return np.array([sum(row) / len(row) for row in rows], "float32")
+
+
+@letters.wrong(
+    "The values are right, but a Python list has no dtype. Make a float32 tensor or array of "
+    "it."
+)
+def a_list_of_numbers(captions):
+    return mean_letters(captions).numpy().tolist()

@@ -251,7 +251,8 @@ assert table[[0, 1]] == table[0, 1]
 # ### Exercise 1 · Mirror and crop
 #
 # Write `mirror_and_crop(batch, size)` for a batch of shape (N, H, W). Mirror every image left to right, keep its
-# first `size` rows, and give the result a last axis of length 1. The result has shape (N, size, W, 1).
+# first `size` rows, and give the result a last axis of length 1. The result has shape (N, size, W, 1) and the dtype of
+# the batch.
 #
 # Write your answer in the first cell, and run the second cell to check it. `exercises.mirror.hint()` gives a hint.
 # Call it again, and it gives a clearer hint. `exercises.mirror.solution()` shows a right answer.
@@ -724,7 +725,8 @@ print("back to Python:", flower.decode("utf-8"))
 # ### Exercise 5 · How long are the words?
 #
 # Write `mean_letters(captions)`. `captions` is a ragged tensor of words, one row for each caption. Return the mean
-# number of characters of the words of each caption, as float32. `tf.strings.length` takes ragged tensors, too.
+# number of characters of the words of each caption, as a float32 tensor or array. `tf.strings.length` takes ragged
+# tensors, too.
 
 
 # %%
