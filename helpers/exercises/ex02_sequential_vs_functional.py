@@ -34,9 +34,9 @@ def shapes(model):
     return [tuple(weight.shape) for weight in model.weights]
 
 
-def outputs(model, fed):
+def outputs(model, fed, training=False):
     """Return what a model gives; the tensor itself where the model wraps it in a list."""
-    found = tf.nest.flatten(model(fed))
+    found = tf.nest.flatten(model(fed, training=training))
     return found[0] if len(found) == 1 else found
 
 
@@ -53,11 +53,11 @@ def count_parameters(sizes):
 
 
 def observe_count(answer):
-    for sizes in ([784, 100, 30, 10], [5, 2], [3, 4, 6, 2, 9], [7]):
+    for sizes in ([784, 100, 30, 10], [5, 2], [3, 4, 6, 2, 9], [6, 4, 4, 4, 3]):
         yield f"the sizes {sizes}", answer(sizes.copy())
     sizes = [5, 3, 2]
     answer(sizes)
-    yield "the list you were given, after the call", sizes
+    yield "whether the list you were given is as before the call", sizes == [5, 3, 2]
 
 
 count = Exercise(
@@ -79,6 +79,12 @@ count = Exercise(
 @count.right
 def in_one_line(sizes):
     return sum((inputs + 1) * units for inputs, units in pairwise(sizes))
+
+
+@count.right
+def counted_by_keras(sizes):
+    dense = [layers.Dense(units) for units in sizes[1:]]
+    return keras.Sequential([keras.Input((sizes[0],)), *dense]).count_params()
 
 
 def counting(layer, extra=lambda sizes: 0):
@@ -129,10 +135,22 @@ def three_layers_taken_for_granted(sizes):
 
 
 @count.wrong(
-    "The number is right, but your function emptied the list. The caller may need the list "
+    "Your function looks for the place of a size in the list. Where a size comes twice, "
+    "`index` always finds the first place. Count the places, or take pairs."
+)
+def place_looked_up(sizes):
+    total = 0
+    for units in sizes[1:]:
+        inputs = sizes[sizes.index(units) - 1]
+        total += inputs * units + units
+    return total
+
+
+@count.wrong(
+    "The number is right, but your function changed the list. The caller may need the list "
     "again."
 )
-def list_emptied(sizes):
+def list_changed(sizes):
     total = 0
     inputs = sizes.pop(0)
     while sizes:
@@ -177,6 +195,8 @@ def observe_both_ways(answer):
     yield "the Sequential model's outputs", outputs(sequential, rows)
     before = outputs(functional, rows)
     yield "the Functional model's outputs", before
+    in_training = outputs(functional, rows, training=True)
+    yield "whether they are the same in training", np.allclose(before, in_training, atol=1e-5)
     give_weights(sequential, 2)
     after = outputs(functional, rows)
     yield (
@@ -281,6 +301,19 @@ both.wrong(
 )(modelling(last="relu"))
 
 
+@both.wrong(
+    "Your models have a layer that changes the outputs in training, such as Dropout. It has no "
+    "weights, but the exercise does not ask for it."
+)
+def dropout_added(sizes):
+    inputs = keras.Input((sizes[0],))
+    x = inputs
+    for units in sizes[1:-1]:
+        x = layers.Dropout(0.5)(layers.Dense(units, "relu")(x))
+    functional = keras.Model(inputs, layers.Dense(sizes[-1], "softmax")(x))
+    return keras.Sequential([inputs, *functional.layers[1:]]), functional
+
+
 @both.wrong("Both models are right, but you return them in the wrong order.")
 def models_swapped(sizes):
     return both_ways(sizes)[::-1]
@@ -301,15 +334,28 @@ def wide_and_deep():
     return keras.Model({"image": image, "facts": facts}, outputs)
 
 
+def kind_of(model):
+    """Return what an answer gave: Functional, Sequential, another Model, or another type."""
+    types = [base.__name__ for base in type(model).__mro__]
+    for kind in ("Functional", "Sequential", "Model"):
+        if kind in types:
+            return kind
+    return model if model is None else types[0]
+
+
 def observe_wide_and_deep(answer):
     model = answer()
-    yield "what you return", model if model is None else type(model).__name__
-    if not isinstance(model, keras.Model):
+    yield "what you return", kind_of(model)
+    if kind_of(model) != "Functional":
         return  # one thing at a time, here and below
-    yield (
-        "the shapes of one sample of each input",
-        sorted(tuple(found.shape[1:]) for found in model.inputs),
-    )
+    inputs = sorted(tuple(found.shape[1:]) for found in model.inputs)
+    yield "the shapes of one sample of each input", inputs
+    if inputs != [(5,), (28, 28)]:
+        return
+    given = [tuple(found.shape[1:]) for found in model.outputs]
+    yield "the shapes of what the model gives for one sample", given
+    if given != [(10,)]:
+        return
     yield "the shapes of the weights, layer by layer", shapes(model)
     if shapes(model)[-2:] != [(35, 10), (10,)]:
         return
@@ -374,7 +420,7 @@ def joining(scale=1 / 255, scale_facts=1.0, hidden="relu", last="softmax", at="t
         x = layers.Dense(100, hidden)(joined_at("the start", x))
         x = layers.Dense(30, hidden)(joined_at("the middle", x))
         x = layers.Dense(10, last)(joined_at("the end", x))
-        return keras.Model([image, facts], x)
+        return keras.Model([image, facts], joined_at("the output", x))
 
     return answer
 
@@ -388,6 +434,11 @@ branches.wrong(
     "You joined the facts to the 100 units, one layer too early. Which layer is to see them?",
     "joined a layer too early",
 )(joining(at="the middle"))
+branches.wrong(
+    "You joined the facts to the ten probabilities, one layer too late. Which layer is to "
+    "receive them?",
+    "joined a layer too late",
+)(joining(at="the output"))
 branches.wrong(
     "The facts are not used: the last layer receives the 30 units only. Draw your model and "
     "follow the arrows.",
@@ -413,6 +464,30 @@ branches.wrong(
 )(joining(last=None))
 
 
+@branches.wrong(
+    "You wrote a subclass of `keras.Model`. The exercise asks for the Functional API: call "
+    "layers on `keras.Input`, and hand inputs and outputs to `keras.Model`."
+)
+def a_subclass():
+    class WideAndDeep(keras.Model):
+        pass
+
+    return WideAndDeep()
+
+
+@branches.wrong(
+    "Your image is one vector of 784 pixels already. The model should take 28 by 28 pixels, "
+    "and flatten them itself."
+)
+def image_flattened_before():
+    image = keras.Input((784,))
+    facts = keras.Input((5,))
+    x = layers.Rescaling(1 / 255)(image)
+    x = layers.Dense(30, "relu")(layers.Dense(100, "relu")(x))
+    x = layers.Dense(10, "softmax")(layers.Concatenate()([x, facts]))
+    return keras.Model([image, facts], x)
+
+
 # Exercise 4
 
 
@@ -423,16 +498,27 @@ def make_dataset(images, labels, batch_size, seed):
 
 
 def observe_dataset(answer):
-    def fed(seed=3):
+    def fed(seed=3, classes=10):
         numbers = np.arange(50)
         images = np.full((2, 3, 50), numbers, "uint8").T
-        return answer(images, numbers % 10, 8, seed)
+        return answer(images, numbers % classes, 8, seed)
+
+    def many(count):
+        """Feed images of four pixels, the four bytes of the image's number."""
+        numbers = np.arange(count, dtype="<u4")
+        images = numbers.view("uint8").reshape(count, 1, 4)
+        return answer(images, np.arange(count) % 10, 256, 3)
+
+    def start(dataset):
+        """Return the numbers of the images of the first batch."""
+        images, _ = next(dataset.take(1).as_numpy_iterator())
+        return images.reshape(-1, 4) @ [1, 256, 256**2, 256**3]
 
     def epoch(dataset):
         return list(dataset.take(20).as_numpy_iterator())  # an endless one ends here, too
 
     def order(batches):
-        return [int(image.flat[0]) for batch in batches for image in batch[0]]
+        return [image.flat[0].item() for batch in batches for image in batch[0]]
 
     def first_full_batch(batches):
         """Return the images of the first of the largest batches: a small one may be first."""
@@ -450,6 +536,13 @@ def observe_dataset(answer):
     _, labels = batches[0]
     if labels.dtype != "float32" or labels.ndim != 2:
         return
+    rows = {tuple(sorted(row.tolist())) for _, labels in batches for row in labels}
+    yield "the numbers in one row of labels, sorted", sorted(rows)[0]
+    yield "the number of different sets of them", len(rows)
+    if sorted(rows) != [(0.0,) * 9 + (1.0,)]:
+        return
+    _, labels = epoch(fed(classes=5))[0]
+    yield "the numbers in a row of labels where only the classes 0 to 4 occur", labels.shape[1]
     yield (
         "the numbers of images in the batches, sorted",
         sorted(len(batch[0]) for batch in batches),
@@ -480,6 +573,15 @@ def observe_dataset(answer):
         "whether the second epoch has another order than the first",
         order(epoch(dataset)) != shown,
     )
+    # So many that no usual buffer holds them all.
+    highest = max(start(many(70_000)))
+    yield (
+        "whether the first 256 of 70,000 images come from the whole array",
+        highest > 63_000,
+    )
+    numbers = many(2_000)
+    again = set(start(numbers)) & set(start(numbers))
+    yield "whether the next epoch starts with other images", len(again) < 80
 
 
 pairs = Exercise(
@@ -506,6 +608,22 @@ def one_hot_in_the_end(images, labels, batch_size, seed):
     dataset = dataset.shuffle(10 * len(labels), seed=seed).batch(batch_size)
     dataset = dataset.map(lambda x, y: (x, tf.gather(tf.eye(10), y)))
     return dataset.prefetch(1)
+
+
+@pairs.right
+def by_a_generator(images, labels, batch_size, seed):
+    random = np.random.default_rng(seed)
+
+    def pairs_in_new_order():
+        for number in random.permutation(len(images)):
+            yield images[number], np.eye(10)[labels[number]]
+
+    kinds = (
+        tf.TensorSpec(images.shape[1:], tf.uint8),
+        tf.TensorSpec((10,), tf.float32),
+    )
+    single = tf.data.Dataset.from_generator(pairs_in_new_order, output_signature=kinds)
+    return single.batch(batch_size)
 
 
 def one_hot_pairs(images, labels):
@@ -556,6 +674,61 @@ def shuffled_after_batching(images, labels, batch_size, seed):
 def buffer_too_small(images, labels, batch_size, seed):
     pairs = one_hot_pairs(images, labels)
     return pairs.shuffle(batch_size, seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "With 70,000 images, the first batch comes from the front of the array: your buffer is "
+    "smaller than the data. How can its size follow from the images?"
+)
+def buffer_of_a_fixed_size(images, labels, batch_size, seed):
+    return one_hot_pairs(images, labels).shuffle(1000, seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "You mixed the array once, and then shuffled in a small buffer. So every epoch starts with "
+    "nearly the same images: let `shuffle` reach all of them."
+)
+def mixed_once_and_a_small_buffer(images, labels, batch_size, seed):
+    mixed = np.random.default_rng(seed).permutation(len(images))
+    pairs = one_hot_pairs(images[mixed], labels[mixed])
+    return pairs.shuffle(batch_size, seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "The length of your rows comes from the labels you were given. If the class 9 does not "
+    "occur, it is shorter: how many classes does the network have?"
+)
+def classes_counted_in_the_labels(images, labels, batch_size, seed):
+    rows = keras.utils.to_categorical(labels).astype("float32")
+    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "Your labels are smoothed: no number is 0 or 1. One-hot means a 1 for the class and a 0 "
+    "for each other class."
+)
+def smoothed_labels(images, labels, batch_size, seed):
+    rows = tf.one_hot(labels, 10) * 0.9 + 0.01
+    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "Ones and zeros are swapped: your rows have a 0 for the class and a 1 for each other class."
+)
+def ones_and_zeros_swapped(images, labels, batch_size, seed):
+    rows = 1 - tf.one_hot(labels, 10)
+    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+
+
+@pairs.wrong(
+    "You divided the images by 255. They should stay as they are: the network divides them "
+    "in its first layer."
+)
+def images_rescaled(images, labels, batch_size, seed):
+    return make_dataset(images / 255, labels, batch_size, seed)
 
 
 @pairs.wrong("The images come in the order of the array. Does `fit` shuffle a dataset?")
@@ -625,37 +798,45 @@ def name_it(model, image, class_names, matrix):
 
 
 def observe_name(answer):
-    axes = []
+    samples = []
 
     class Noting(keras.Sequential):
         def __call__(self, inputs, *arguments, **keywords):
-            axes.append(len(inputs.shape))
+            samples.append(tuple(inputs.shape[1:]))
             return super().__call__(inputs, *arguments, **keywords)
 
-    # The bright one of three pixels decides; in a black image the bias does.
+    # The bright one of three pixels decides; in a black image the bias does. A shirt gets a
+    # probability of 0.4, others nearly 1.
     model = Noting(
         [keras.Input((28, 28)), layers.Flatten(), layers.Dense(4, activation="softmax")]
     )
     kernel = np.zeros((784, 4), "float32")
-    kernel[[0, 1, 2], [0, 1, 2]] = 0.05
+    kernel[[0, 1], [0, 1]] = 0.05
+    kernel[2, [1, 2]] = 3.0 / 255, 3.2 / 255
     model.set_weights([kernel, np.array([0, 0, 0, 3], "float32")])
     names = ["bag", "coat", "shirt", "shoe"]
-    rows = [[9, 1, 4, 0], [3, 8, 0, 2], [1, 5, 7, 3], [2, 1, 6, 9]]
+    # More shoes than shirts are called a shirt, and there are many more coats than bags.
+    rows = [[9, 1, 4, 0], [3, 28, 0, 2], [1, 5, 3, 3], [2, 1, 6, 9]]
+    shape_given = "the shape of one image in the batch that the model was given"
     counted = np.array(rows)
     given = counted.copy()
     for place, name in ((1, "coat"), (0, "bag"), (2, "shirt")):
         image = np.zeros((28, 28), "uint8")
         image[0, place] = 255
         try:
-            yield f"an image of a {name}", answer(model, image, list(names), given)
+            found = answer(model, image, list(names), given)
         except ValueError:
-            if axes[-1:] != [2]:
+            if samples[-1:] in ([], [image.shape]):
                 raise
-            yield "the number of axes of what the model was given", 2
+            yield shape_given, samples[-1]
             return
+        if name == "coat":
+            yield shape_given, image.shape
+        yield f"an image of a {name}", found
     black = np.zeros((28, 28), "uint8")
     yield "an image of a shoe", answer(model, black, list(names), counted.copy())
-    yield "the matrix you were given, after the call", given
+    same = np.array_equal(given, counted)
+    yield "whether the matrix you were given is as before the call", same
 
 
 single = Exercise(
@@ -727,6 +908,31 @@ single.wrong(
     "of one image lack?",
     "no axis for the batch",
 )(naming(prepared=lambda image: image))
+single.wrong(
+    "You flattened the image, and the model does that itself: it takes a batch of images with "
+    "28 by 28 pixels.",
+    "image flattened",
+)(naming(prepared=lambda image: image.reshape(1, 784)))
+single.wrong(
+    "You took the class with a probability above 0.5. In the image of a shirt there is none: "
+    "the most probable class may have 0.4.",
+    "threshold for the most probable",
+)(naming(guess=lambda p: int(np.flatnonzero(p[0] > 0.5)[0])))
+single.wrong(
+    "You divided each row by its sum and compared the fractions. The question is about "
+    "images: compare their numbers.",
+    "fractions compared",
+)(naming(line=lambda matrix, k: (matrix / matrix.sum(1, keepdims=True))[:, k]))
+
+
+@single.wrong(
+    "You took the second largest number of the column. That is right only if the correct "
+    "predictions are the largest: which cell should be left out?"
+)
+def second_largest_of_the_column(model, image, class_names, matrix):
+    found = int(np.argmax(model(image[None])[0]))
+    second = int(np.argsort(matrix[:, found])[-2])
+    return class_names[found], class_names[second]
 
 
 @single.wrong(
@@ -738,8 +944,8 @@ def numbers_instead_of_names(model, image, class_names, matrix):
 
 
 @single.wrong(
-    "Your two names are the same, because most predictions of this class are correct. Which "
-    "cell should not count?"
+    "You counted the correct predictions, too, so your two names may be the same. Which cell "
+    "should not count?"
 )
 def diagonal_not_left_out(model, image, class_names, matrix):
     found = int(np.argmax(model(image[None])[0]))

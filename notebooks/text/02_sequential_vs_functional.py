@@ -204,7 +204,7 @@ for model in (as_list, with_add):
 # ### Exercise 1 · Count the parameters
 #
 # Write `count_parameters(sizes)`. `sizes` lists the number of inputs and then the units of each dense layer, such as
-# `[784, 100, 30, 10]`. Return the number of all weights and biases.
+# `[784, 100, 30, 10]`. There is at least one layer. Return the number of all weights and biases.
 #
 # The next cell checks your answer. `exercises.count.hint()` gives a hint. Call it again for a clearer hint.
 # `exercises.count.solution()` shows a right answer.
@@ -371,11 +371,12 @@ except ValueError as error:
 # %% [markdown]
 # ### Exercise 3 · Wide and deep
 #
-# A shop knows more about a piece of clothing than its image. Write `wide_and_deep()`, a model with two inputs.
-# `image` has 28 by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense layers of 100 and
-# 30 units with ReLU: the *deep* path. `facts` has 5 numbers, such as price and size, which need no rescaling: the
-# *wide* path. The 30 units and the 5 facts are joined. The last layer, 10 units with softmax, receives all 35
-# numbers. How many parameters will the model have?
+# A shop knows more about a piece of clothing than its image. Write `wide_and_deep()`. It returns a Functional model
+# with two inputs. The image has 28 by 28 pixels in 0..255. They are rescaled to 0..1, flattened, and go through dense
+# layers of 100 and 30 units with ReLU: the *deep* path. The facts are 5 numbers, such as price and size, which need
+# no rescaling: the *wide* path. The 30 units and the 5 facts are joined. The last layer, 10 units with softmax,
+# receives all 35 numbers. You may choose the names and the order of the inputs. How many parameters will the model
+# have?
 
 
 # %%
@@ -607,9 +608,9 @@ assert val_accuracy < 0.2
 # ### Exercise 4 · A dataset for `fit`
 #
 # Write `make_dataset(images, labels, batch_size, seed)`. `labels` are class numbers. Return a `tf.data.Dataset` for
-# `fit` with the loss `categorical_crossentropy`. Its labels are one-hot, ten float32 numbers. The dataset shuffles all
-# images with `seed`, in a new order for every epoch, and cuts them into batches. Every epoch has all images: the last
-# batch may be smaller.
+# `fit` with the loss `categorical_crossentropy`. Its labels are one-hot, ten float32 numbers. The images stay as they
+# are. The dataset shuffles all images with `seed`, in a new order for every epoch, and cuts them into batches. Every
+# epoch has all images: the last batch may be smaller.
 
 
 # %%
