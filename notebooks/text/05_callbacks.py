@@ -49,6 +49,9 @@ from keras import callbacks
 from helpers import data, models, plots, runtime
 from helpers.exercises import ex05_callbacks as exercises
 
+# A small model: float32 and repeatable results, in the full profile, too.
+keras.config.set_dtype_policy("float32")
+tf.config.experimental.enable_op_determinism()
 fashion = data.fashion()
 x_all, y_all = fashion.arrays("train")
 # With few images the network overfits after some epochs. That is wanted here.
@@ -254,7 +257,7 @@ from_model = keras.models.load_model(folder / "half.keras")
 from_weights = new_model()
 # Keep the warning for later.
 with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
+    warnings.simplefilter("always", UserWarning)
     from_weights.load_weights(folder / "half.weights.h5")
 assert difference(from_model, uninterrupted) == 0
 assert difference(from_weights, uninterrupted) == 0
@@ -427,8 +430,7 @@ exercises.stop.check(epochs_run)
 # multiplies the learning rate by `factor`. For this callback a loss is a new best if it is lower by more than 0.0001
 # (`min_delta`, see *For reference*).
 #
-# LR in the name is the learning rate, not the error: the callback changes no loss. In a simulation the losses are
-# given.
+# LR in the name is the learning rate. In a simulation the callback cannot change the losses: they are given.
 
 # %%
 # 17 epochs. The lowest loss is the fifth.
@@ -469,7 +471,7 @@ for name in files_in(folder / "three"):
     saved.append(int(name[:2]))
 rates = three_history["learning_rate"]
 stop = len(rates)
-# So many epochs had a higher rate than the last. The cut ended them.
+# The number of epochs with a higher rate than the last epoch. The cut came after them.
 cut = int(np.sum(np.greater(rates, rates[-1])))
 print("best epoch", saved[-1])
 print("rate cut after epoch", cut)
@@ -824,8 +826,10 @@ assert any_counts == 7
 assert large_counts == 6
 
 # %% [markdown]
-# `baseline`: only an improvement that is also better than the baseline sets the count back to 0. The stop itself
-# comes only in an epoch without an improvement: below, the loss is 0.85 in epoch 4.
+# `baseline`: a value that the loss should beat. Only an improvement that is also better than the baseline sets the
+# count back to 0. Below, no loss is lower than the baseline 0.5, so the count is never set back. But the run stops
+# only in an epoch without an improvement. In the first list this is epoch 4, with a loss of 0.85. The second list has
+# no such epoch.
 
 # %%
 bumpy = [1.0, 0.9, 0.8, 0.85, 0.7, 0.6, 0.5]

@@ -1071,7 +1071,7 @@ for name, outputs in endings.items():
     network = keras.Model(inputs, outputs)
     network.compile(loss=cross_entropy)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         values[name] = network.evaluate(train, verbose=0)
     print(f"{name:26} loss {values[name]:.3f}, warnings: {len(caught)}")
 assert np.isclose(values["softmax"], values["logits"], rtol=1e-3)
@@ -1177,7 +1177,7 @@ run = {
 
 # %%
 with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
+    warnings.simplefilter("always", UserWarning)
     tiny.fit(
         batches,
         callbacks=[counter],
