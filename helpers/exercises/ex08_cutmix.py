@@ -42,7 +42,8 @@ box = Exercise(
     reference=box_at,
     observe=observe_box,
     hints=(
-        "Do rows and columns one after the other: they never meet.",
+        "The columns play no part in the computation of the rows. Do the rows first, then the "
+        "columns.",
         "For each: first the size, then the start, then the end. Clip last.",
         "`max` keeps a start inside the image, `min` an end.",
     ),
@@ -88,8 +89,8 @@ def boxes(size=square_root, start=clipped_start, end=clipped_end):
 
 
 box.wrong(
-    "You cut each side by the proportion itself. Two sides are cut, so the proportion acts "
-    "twice: multiply your box's sides and compare with the area that was asked for.",
+    "You multiplied each side by the proportion. Area is height times width, so you multiplied "
+    "by the proportion twice: which area has your box, and which area should it have?",
     "proportion taken for the side",
 )(boxes(lambda lam, side: int((1 - lam) * side)))
 box.wrong(
@@ -204,16 +205,16 @@ def measured_from_the_corner(label_a, label_b, box, height, width):
 
 
 @label.wrong(
-    "You gave B its weight and let A keep all. Add your label's entries up: A's pixels under "
-    "the box are gone."
+    "You gave B its weight and A the whole weight 1. What is the sum of your label? The "
+    "pixels of A under the box are gone."
 )
 def nothing_taken_from_a(label_a, label_b, box, height, width):
     return mix(label_a, label_a + label_b, box, height, width)
 
 
 @label.wrong(
-    "You let the larger weight win. The image shows both, and a label may say so: it need "
-    "not be one class."
+    "You gave the whole weight to the class with more pixels. A label may be a mixture: give "
+    "each class its own weight."
 )
 def winner_takes_all(label_a, label_b, box, height, width):
     top, left, bottom, right = box
@@ -295,7 +296,7 @@ def one_after_the_other(images, labels, boxes, partner):
 
 @batch.wrong(
     "You pasted into the batch you were reading from. Image 0 was mixed already when the "
-    "last image took its window from it. Which array should stay as it came?"
+    "last image took its window from it. Paste into a copy."
 )
 def pasted_into_its_own_source(images, labels, boxes, partner):
     _, mixed_labels = mix_batch(images, labels, boxes, partner)
@@ -326,8 +327,8 @@ def one_weight_for_all(images, labels, boxes, partner):
 
 
 @batch.wrong(
-    "The images are mixed and the labels are as before. What should row 0 say about the "
-    "image it belongs to?"
+    "The images are mixed and the labels are as before. Which weights belong to the pixels "
+    "of image 0?"
 )
 def labels_left_alone(images, labels, boxes, partner):
     mixed, _ = mix_batch(images, labels, boxes, partner)
@@ -354,15 +355,15 @@ fault = quiz(
     objective="find a wrong label by counting pixels",
     name="fault",
     right="B",
-    because="Around (5, 60) the box leaves the image, and the label does not know it.",
+    because="Around (5, 60) the box is clipped, and the label uses the area before clipping.",
     wrong={
         "A": (
-            "You suspect the source of the window. Count again: whose number fills it, and "
-            "whose should?"
+            "You think that the window comes from the wrong image. Count again: which number "
+            "is in the window, and which number is the partner's?"
         ),
         "C": (
-            "You suspect the sum. Add the two weights up for any lam, and then look at what "
-            "they are compared with."
+            "You think that the sum is wrong. Add the two weights. Then compare each with the "
+            "pixels."
         ),
     },
     hints=(
@@ -409,7 +410,7 @@ def observe_verdict(answer):
 table = Exercise(
     notebook=NOTEBOOK,
     number=5,
-    title="Read the table",
+    title="The verdict",
     objective="judge from several seeds whether CutMix helped",
     reference=verdict,
     observe=observe_verdict,
@@ -432,8 +433,8 @@ def by_interval(changes):
 
 
 @table.wrong(
-    "You looked at the sign of the mean alone. Three tosses of a coin have a mean, too: what "
-    "is the standard error for?"
+    "You looked at the sign of the mean alone. The mean of a few numbers is hardly ever "
+    "exactly 0, even if nothing changed. Compare it with the margin."
 )
 def sign_of_the_mean(changes):
     return "helps" if np.mean(changes) > 0 else "hurts"
@@ -495,8 +496,8 @@ def deviation_divided_by_n(changes):
 
 
 @table.wrong(
-    "You found gains only. A loss can be as certain as a gain: on which side of 0 did you "
-    "compare with the margin?"
+    "You look for gains only. A mean can also be so far *below* 0 that the whole interval is "
+    'negative: then the answer is "hurts".'
 )
 def losses_not_found(changes):
     found = verdict(changes)

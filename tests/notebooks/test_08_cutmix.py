@@ -50,13 +50,50 @@ def test_the_steps_of_the_lesson_give_what_the_helper_gives(shape, alpha):
     np.testing.assert_array_equal(our_labels, expected_labels)
 
 
+STEPS = ("place_boxes", "pasted_proportion", "paste", "mix_labels", "mix_with", "draw")
+
+
+def test_the_step_of_the_lesson_draws_anew_in_each_epoch():
+    """With a global seed, `tf.random.uniform` would repeat the first epoch in each epoch."""
+    tf.random.set_seed(0)
+    scope = definitions("08", *STEPS, "cutmix_step", "numbered_batch")
+    scope["generator"] = tf.random.Generator.from_seed(5)
+    batch = scope["numbered_batch"](height=20, width=30)
+    dataset = tf.data.Dataset.from_tensors(batch).map(scope["cutmix_step"])
+    first, second = (next(iter(dataset))[0].numpy() for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_both_arms_are_mirrored_alike_and_anew_in_each_epoch():
+    mirror_with = definitions("08", "mirror_with")["mirror_with"]
+    ramp = np.arange(8, dtype="uint8")[None, None, :, None]
+    images = tf.constant(np.broadcast_to(ramp, (20, 4, 8, 3)))
+    batches = tf.data.Dataset.from_tensors((images, tf.eye(20)))
+    arms = [batches.map(mirror_with(3)) for _ in range(2)]
+    epochs = [[next(iter(arm))[0].numpy() for _ in range(2)] for arm in arms]
+    assert not np.array_equal(epochs[0][0], epochs[0][1])
+    np.testing.assert_array_equal(epochs[0], epochs[1])
+
+
 def test_the_lessons_count_tells_a_wrong_label_from_a_right_one():
-    scope = definitions(
-        "08", "place_boxes", "paste", "numbered_batch", "worst_label_error", "suspect"
+    scope = definitions("08", *STEPS, "numbered_batch", "worst_label_error", "suspect")
+    scope["generator"] = tf.random.Generator.from_seed(5)
+    wrong_by = scope["worst_label_error"]
+    images, labels = scope["numbered_batch"](height=65, width=97)
+    assert wrong_by(images, labels) == 0
+    assert wrong_by(*scope["suspect"](images, labels)) > 0.1
+
+    numbers = scope["draw"](32, 65, 97)
+    mixed, mixed_labels = scope["mix_with"](images, labels, *numbers)
+    assert wrong_by(mixed, mixed_labels) < 1e-6
+    red_only = tf.concat([mixed[..., :1], images[..., 1:]], axis=-1)
+    assert wrong_by(red_only, mixed_labels) > 0.1
+
+    paste = scope["paste"]
+    scope["paste"] = lambda images, boxes, partner: paste(
+        images, tf.gather(boxes, [1, 0, 3, 2], axis=1), partner
     )
-    images, labels = scope["numbered_batch"](size=65)
-    assert scope["worst_label_error"](images, labels) == 0
-    assert scope["worst_label_error"](*scope["suspect"](images, labels)) > 0.1
+    assert wrong_by(*scope["mix_with"](images, labels, *numbers)) > 0.1
 
 
 def test_the_loop_of_the_lesson_pastes_what_the_masks_paste():
