@@ -6,8 +6,10 @@ import tensorflow as tf
 from lessons import (
     assert_labels_name_their_classes,
     augmented_parts,
+    code_cells,
     definitions,
     mixed_labels,
+    run_cells,
 )
 
 from helpers import cutmix
@@ -63,6 +65,10 @@ def test_the_step_of_the_lesson_draws_anew_in_each_epoch():
     first, second = (next(iter(dataset))[0].numpy() for _ in range(2))
     assert not np.array_equal(first, second)
 
+    orders = tf.data.Dataset.range(3).map(lambda number: tf.random.shuffle(tf.range(8)))
+    first, second = (np.array(list(orders)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
 
 def test_both_arms_are_mirrored_alike_and_anew_in_each_epoch():
     mirror_with = definitions("08", "mirror_with")["mirror_with"]
@@ -73,6 +79,21 @@ def test_both_arms_are_mirrored_alike_and_anew_in_each_epoch():
     epochs = [[next(iter(arm))[0].numpy() for _ in range(2)] for arm in arms]
     assert not np.array_equal(epochs[0][0], epochs[0][1])
     np.testing.assert_array_equal(epochs[0], epochs[1])
+
+
+@pytest.mark.long
+def test_fifteen_seeds_cannot_tell_whether_cutmix_helps():
+    cells = code_cells("08_cutmix")
+    (last,) = (n for n, cell in enumerate(cells) if "def validation_accuracy" in cell)
+    lesson, _ = run_cells(cells, last)
+    changes = []
+    for seed in range(1, 16):
+        base = lesson["validation_accuracy"](seed, [lesson["mirror_with"](seed)])
+        mixing = cutmix.CutMix(alpha=1.0, probability=0.5, seed=seed)
+        steps = [lesson["mirror_with"](seed), mixing]
+        changes.append(lesson["validation_accuracy"](seed, steps) - base)
+    margin = 2.145 * np.std(changes, ddof=1) / np.sqrt(15)  # Student's t, 14 degrees of freedom
+    assert np.mean(changes) - margin < 0 < np.mean(changes) + margin
 
 
 def test_the_lessons_count_tells_a_wrong_label_from_a_right_one():
