@@ -609,7 +609,7 @@ exercises.fault.check(fault)
 # %% [markdown]
 # ## 9 · Does it help here?
 #
-# The paper reports gains with large networks and long training. Here we ask a smaller question: a small CNN, small
+# The paper reports gains with large networks and long training. Here: a small CNN, small
 # images (drawings, in the quick profile), few epochs. Does CutMix change the accuracy on the validation images?
 #
 # We train the network in two ways, called **arms**: the *base*, and the base with CutMix.
@@ -712,7 +712,7 @@ show("CutMix", changes)
 
 # %% [markdown]
 # How far may the mean of five changes be from 0 by chance? The **standard error** of a mean is its typical error: the
-# standard deviation of the changes, divided by $\sqrt n$, where $n$ is the number of seeds. (`ddof=1`: the standard
+# standard deviation of the changes, divided by $\sqrt{n}$, where $n$ is the number of seeds. (`ddof=1`: the standard
 # deviation divides by $n - 1$, as the limits below need.) A simple rule says: a mean is different from 0 if it is more
 # than *two* standard errors away from 0. With few seeds two are too few. For three seeds and no effect, this rule
 # "finds" an effect in 18 of 100 experiments (*For reference*).
