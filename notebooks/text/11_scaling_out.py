@@ -16,7 +16,7 @@
 import sys
 from pathlib import Path
 
-# A checkout's own helpers win over an unrelated package of the same name.
+# If this folder has its own helpers, use them, and not another package of the same name.
 for folder in (Path.cwd(), *Path.cwd().parents):
     if (folder / "helpers" / "runtime.py").is_file():
         sys.path.insert(0, str(folder))
@@ -25,7 +25,7 @@ try:
     from helpers.runtime import start
 except ImportError as error:
     raise ImportError(
-        "The course's helpers are not installed here; the public package `helpers` is another. "
+        "The course's helpers are not installed here. A public package `helpers` is not ours. "
         "In the course's folder run `make lab`, or `pip install .` (tf-vision-course)."
     ) from error
 course = start(seed=0)
