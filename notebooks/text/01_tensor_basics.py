@@ -419,11 +419,11 @@ print(f"shapes (3,) and (3,): mean squared error {right_error:.3f}")
 assert keras.losses.MeanSquaredError()(truth, predictions) == 0
 
 # %% [markdown]
-# The last lengths are 1 (predictions) and 3 (true numbers), so the predictions are repeated. The lengths before are 3
-# and nothing, so the true numbers are repeated. There is no error. The mean squared error is 1.333, though each
-# prediction is right. This [happened in Keras](https://github.com/tensorflow/tensorflow/issues/37770), in TensorFlow
-# 2.1. Now Keras' own function gives 0. **What to write instead** in your formula: `predictions[:, 0] - truth`. Then
-# both shapes are (3,).
+# The last lengths are 1 (predictions) and 3 (true numbers), so the predictions are repeated. One place further to the
+# left, the predictions have length 3 and the true numbers have no axis, so the true numbers are repeated. There is no
+# error. The mean squared error is 1.333, though each prediction is right. This [happened in
+# Keras](https://github.com/tensorflow/tensorflow/issues/37770), in TensorFlow 2.1. Now Keras' own function gives 0.
+# **What to write instead** in your formula: `predictions[:, 0] - truth`. Then both shapes are (3,).
 #
 # ### Exercise 2 · Standardise each image
 #
@@ -978,8 +978,8 @@ for text, attempt in attempts.items():
 # ### Sparse tensors out of order
 #
 # The indices of a sparse tensor should be sorted, row by row. If they are not, `tf.sparse.to_dense` refuses them.
-# `tf.sparse.add` can give a wrong result, without an error: below, the wrong sum has the place [0, 1] twice, each time
-# with the value 2, and not once with the value 4. Sort the indices with `tf.sparse.reorder`.
+# `tf.sparse.add` can give a wrong result, without an error: below, the right sum has the place [0, 1] one time, with
+# the value 4. The wrong sum has it two times, each time with the value 2. Sort the indices with `tf.sparse.reorder`.
 
 # %%
 unsorted = tf.SparseTensor(
@@ -1003,8 +1003,9 @@ for total in (wrong_sum, right_sum):
 #
 # A **tensor array**, `tf.TensorArray`, is a list of tensors [for
 # loops](https://www.tensorflow.org/api_docs/python/tf/TensorArray) inside `tf.function`. Its length is fixed, unless
-# `dynamic_size=True`. Go on with the tensor array that `write` returns. Outside `tf.function`, `read` clears the place
-# that it reads, unless `clear_after_read=False`.
+# `dynamic_size=True`. `write(k, x)` puts x in place k and returns a tensor array: from then on, use the returned one.
+# `read(k)` gives the tensor in place k. Outside `tf.function`, `read` also empties this place, unless
+# `clear_after_read=False`.
 
 # %%
 growing = tf.TensorArray(

@@ -222,8 +222,8 @@ assert saved_epochs[-1] == best_epoch < EPOCHS
 # Our `.keras` file is a [zip archive](https://keras.io/guides/serialization_and_saving/) of three files: the version
 # of Keras and the date, the **configuration** (layers, loss, optimizer), and the weights. The file of the weights
 # also holds the **optimizer state**: what the optimizer remembers between two steps.
-# [Adam](https://arxiv.org/abs/1412.6980) remembers the number of steps and two means for each weight: one of its
-# past gradients, one of their squares. Both are weighted means: later gradients weigh more.
+# [Adam](https://arxiv.org/abs/1412.6980) remembers the number of steps and, for each weight, two means: the mean of
+# its past gradients, and the mean of the squares of these gradients. In both means, later gradients count more.
 
 # %%
 with zipfile.ZipFile(folder / "best.keras") as archive:
@@ -244,8 +244,8 @@ assert steps == best_epoch * len(x_few) // BATCH
 # %% [markdown]
 # ### A common mistake: to save only the weights, and continue the training later
 #
-# We train for two epochs and save the model in both ways. Then we load both files. All three models now have the
-# same weights.
+# We train for two epochs and save twice: the whole model in one file, only the weights in another. Then we load both
+# files. All three models now have the same weights.
 
 # %%
 uninterrupted = new_model()
@@ -358,10 +358,10 @@ assert np.isclose(restored_loss, min(restored_history["val_loss"]), atol=1e-3)
 # ### Simulate a run, without training
 #
 # The callbacks of sections 3 to 5 need no images. They need the number of the epoch, the logs and the model. So we
-# can call them ourselves, and give them a list of losses that we made up. `simulate` calls four of the methods that
-# `fit` calls, in the same order: those that these callbacks use. `calls.on_epoch_begin(epoch)` calls
-# `on_epoch_begin(epoch)` of each callback in the list. The result is a list of learning rates: one for each epoch
-# that was run.
+# can call them ourselves, and give them a list of losses that we made up. `fit` calls many methods. These callbacks
+# use only four of them, and `simulate` calls these four, in the order of `fit`. In the code, the object `calls`
+# stands for the whole list of callbacks: the line `calls.on_epoch_begin(epoch)` runs `on_epoch_begin(epoch)` of each
+# callback in the list. `simulate` returns a list of learning rates: one for each epoch that was run.
 
 
 # %%
@@ -757,7 +757,7 @@ assert not (folder / "backup").exists()
 # ### What is not in the backup
 #
 # - **The order of the images.** A dataset that shuffles with a seed begins with its first order again.
-# - **The random state of layers.** A layer such as `Dropout` (notebook 07) with a seed draws its first random
+# - **The random state of layers.** A layer such as `Dropout` (notebook 03) with a seed draws its first random
 #   numbers again.
 # - **The memory of the other callbacks.** A new callback does not know the interrupted run.
 #
@@ -807,7 +807,7 @@ exercises.resume.check(train_to)
 #
 # ### EarlyStopping
 #
-# `min_delta`: an improvement counts only if it is larger.
+# `min_delta=d`: an improvement counts only if it is larger than d.
 
 
 # %%
@@ -845,14 +845,15 @@ assert with_bump == 4
 assert with_fall == 7
 
 # %% [markdown]
-# `start_from_epoch`: epochs before this one (counted from 0) are not counted.
+# `start_from_epoch=n`: the callback ignores the losses of the first n epochs. Below, the loss 1.0 of the first epoch
+# is ignored in the second run, so it is not the best.
 
 # %%
 rising_first = [1.0, 1.2, 1.4, 1.6, 1.5, 1.1, 0.9, 0.8]
 from_first = stops_after(rising_first)
 from_fifth = stops_after(rising_first, start_from_epoch=4)
-print("epochs counted from the first:", from_first)
-print("epochs counted from epoch 4:  ", from_fifth)
+print("epochs run, no epoch ignored:", from_first)
+print("epochs run, first four epochs ignored:", from_fifth)
 assert from_first == 4
 assert from_fifth == 8
 
@@ -1052,10 +1053,10 @@ assert len(written) == 3
 # %% [markdown]
 # ### BackupAndRestore
 #
-# `save_freq` as an integer: a backup after this many batches. But a resumed run begins at the start of the epoch. So
-# the batches of this epoch that are in the backup are trained on twice. Here are two epochs of four batches, with a
-# backup after each batch. The run is interrupted after the seventh: eleven steps are made, not eight.
-# `delete_checkpoint=False` keeps the backup after a run that ended well.
+# `save_freq` as an integer: a backup after this many batches. The weights in the backup have then already learned
+# from some batches of the epoch. But a resumed run begins at the start of this epoch. So these batches are used a
+# second time. Here are two epochs of four batches, with a backup after each batch. The run is interrupted after the
+# seventh: eleven steps are made, not eight. `delete_checkpoint=False` keeps the backup after a run that ended well.
 
 
 # %%
