@@ -135,9 +135,9 @@ plots.image_grid(
 # | `data_format` | `"channels_last"` or `"channels_first"`: where the channels stand in the shape |
 # | `follow_links`, `format`, `verbose` | see *For reference*, at the end |
 #
-# A **channel** is one number of each pixel: red, green or blue. With `"rgba"` there is a fourth: how much the background
-# shows through. We try the arguments on our folder. `element_spec` holds the shape and the type of each part of a batch,
-# without reading a file. Which shape will one-hot labels have?
+# A **channel** is one number of each pixel: red, green or blue. With `"rgba"` there is a fourth: how opaque the pixel
+# is, from 0 (the background is seen through it) to 255. We try the arguments on our folder. `element_spec` holds the
+# shape and the type of each part of a batch, without reading a file. Which shape will one-hot labels have?
 
 
 # %%
@@ -405,15 +405,16 @@ def run_epoch(dataset):
 
 # %% [markdown]
 # By default, TensorFlow [changes a
-# pipeline](https://www.tensorflow.org/api_docs/python/tf/data/experimental/OptimizationOptions): it adds a `prefetch`,
-# and it makes `map` parallel if the function is stateless. We switch both off with `Options`, so that we see what each
-# transformation does. Then we read and train with and without our own `prefetch(1)`. We take the fastest of three runs.
+# pipeline](https://www.tensorflow.org/api_docs/python/tf/data/experimental/OptimizationOptions): it adds a
+# `prefetch`, and it makes `map` parallel if the function is **stateless**: its result depends on its arguments only.
+# We switch both off with `Options`, so that we see what each transformation does. Then we read and train with and
+# without our own `prefetch(1)`. We take the fastest of three runs.
 
 # %%
 plain = tf.data.Options()
 plain.experimental_optimization.map_parallelization = False
 plain.experimental_optimization.inject_prefetch = False
-plain.threading.private_threadpool_size = 16  # enough for all that sleep at the same time
+plain.threading.private_threadpool_size = 16  # up to 16 calls can sleep at the same time
 
 reader = slow_reader(read, count=7)
 pipelines = {
@@ -443,9 +444,9 @@ plots.describe(
 )
 
 # %% [markdown]
-# Count the **pieces** of 30 ms from left to right. Bars above each other are one piece. Above: 7 times read and train, 14
-# pieces. Below: one read, then 6 pieces in which batch n is trained on and batch n + 1 is read, then the last training
-# step: 8 pieces. `prefetch(1)` keeps one finished element in a buffer.
+# Count the **pieces** of 30 ms from left to right. Two bars at the same time are one piece. Upper figure: 7 times
+# read and train, 14 pieces. Lower figure: one read, then 6 pieces in which batch n is trained on and batch n + 1 is
+# read, then the last training step: 8 pieces. `prefetch(1)` keeps one finished element in a buffer.
 
 # %%
 slow = fastest["without prefetch"][1]
@@ -613,9 +614,9 @@ for padding in ("same", "valid"):
     print(result[0, :, :, 0].numpy().astype(int))
 
 # %% [markdown]
-# With `"same"` the size stays 5 x 5; at the border, fewer pixels are counted. With `"valid"`, the default, the result is
-# 3 x 3. With `"valid"`, a kernel of size k makes height and width smaller by k - 1. Both hold for a step
-# (`strides`) of 1, the default.
+# With `"same"` the size stays 5 x 5; at the border, fewer pixels are counted. With `"valid"`, the default, the result
+# is 3 x 3. With `"valid"`, a kernel of size k makes height and width smaller by k - 1. Both sentences are true for
+# `strides=1`, the default: the window moves one pixel at a time.
 #
 # ### Pooling
 #
@@ -1019,8 +1020,8 @@ assert seconds["num_parallel_calls=AUTOTUNE"] < 16 * 0.02
 # %% [markdown]
 # With the buffer, the files are still read one after the other: 16 x 20 = 320 ms or more. **What to write instead:**
 # `map(..., num_parallel_calls=tf.data.AUTOTUNE)` for a slow function, and `prefetch(tf.data.AUTOTUNE)` at the end.
-# TensorFlow does the first itself for a stateless function (we switched it off), not for a stateful one. A Python
-# function that calculates does not become faster: normally [only one thread runs Python
+# For a stateless function TensorFlow adds the parallel calls itself (here we switched this off). For other functions
+# it does not. A Python function that calculates does not become faster: normally [only one thread runs Python
 # code](https://docs.python.org/3/glossary.html#term-global-interpreter-lock).
 #
 # ### Why logits with `from_logits=False` learn so little
@@ -1093,8 +1094,8 @@ assert values["softmax in mixed precision"] > lowest
 #
 # ### A common mistake: unknown length and `drop_remainder`
 #
-# `unbatch().batch(n, drop_remainder=True)` has an unknown length (section 3). `assert_cardinality` can tell it. We
-# judge our network on three full batches of 200 training images, with `evaluate` and by hand.
+# `unbatch().batch(n, drop_remainder=True)` has an unknown length (section 3). `assert_cardinality` tells TensorFlow
+# the length. We judge our network on three full batches of 200 training images, with `evaluate` and by hand.
 
 # %%
 unknown = train.unbatch().batch(200, drop_remainder=True)

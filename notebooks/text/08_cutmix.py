@@ -385,9 +385,9 @@ exercises.batch.check(mix_batch)
 # %% [markdown]
 # ### Steps 4 and 5: paste, and mix the labels
 #
-# **Step 4: paste.** This is the mask of section 3, with one more axis for the images. `tf.split` gives each edge the
-# shape (batch, 1), so each image is compared with its own box. `tf.gather` takes the partners' images, in order. In the
-# index, `...` stands for all other axes.
+# **Step 4: paste.** This is the mask of section 3, with one more axis for the images. `tf.split` gives `top`, `left`,
+# `bottom` and `right` the shape (batch, 1), so the rows and columns of each image are compared with its own box.
+# `tf.gather` takes the partners' images, in order. In the index, `...` stands for all other axes.
 
 
 # %%
@@ -614,8 +614,8 @@ exercises.fault.check(fault)
 #
 # We train the network in two ways, called **arms**: the *base*, and the base with CutMix.
 #
-# - **One change.** In both arms the training images are mirrored at random, anew in each epoch (notebook 07). One arm
-#   adds CutMix, for half of the images.
+# - **One change.** In both arms the training images are mirrored at random, with new random choices in each epoch
+#   (notebook 07). One arm adds CutMix, for half of the images.
 # - **The same training.** Both arms have the same images, epochs, optimizer and learning rate.
 # - **Paired seeds.** Each of five seeds is used in both arms. A pair starts with the same weights and sees the images in
 #   the same order, mirrored in the same way.
@@ -717,10 +717,10 @@ show("CutMix", changes)
 # than *two* standard errors away from 0. With few seeds two are too few. For three seeds and no effect, this rule
 # "finds" an effect in 18 of 100 experiments (*For reference*).
 #
-# [Student's t distribution](https://www.itl.nist.gov/div898/handbook/eda/section3/eda3672.htm) gives the limit for each
-# number of seeds. With these limits it is 5 of 100, if the changes are normally distributed. The *true change* is the
-# mean that very many seeds would give. The **95 % interval** is the mean minus and plus limit times standard error. In
-# 95 of 100 experiments the interval contains the true change.
+# [Student's t distribution](https://www.itl.nist.gov/div898/handbook/eda/section3/eda3672.htm) gives the limit for
+# each number of seeds. With these limits it is 5 of 100, if the changes are normally distributed. The *true change*
+# is the mean that very many seeds would give. The **95 % interval** goes from mean - limit · standard error to mean +
+# limit · standard error. In 95 of 100 experiments the interval contains the true change.
 
 # %%
 T_LIMITS = {3: 4.30, 4: 3.18, 5: 2.78}  # number of seeds -> limit for 95 %
@@ -891,7 +891,7 @@ for alpha, lam in lams.items():
     print(f"alpha {alpha}: {pure_lam.mean():.2f} of lambdas, {pure_label.mean():.2f} of labels")
 
 # %% [markdown]
-# With a small alpha fewer labels than lambdas are nearly pure.
+# With a small alpha many lambdas are near 0 or 1 (below 0.05 or above 0.95). Fewer labels are nearly pure.
 #
 # ### So that no image is its own partner
 #

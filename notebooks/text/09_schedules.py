@@ -417,9 +417,9 @@ print("stairs:", schedules.sample(stairs, marks))
 # ## 5 · A rule per epoch, a rule per step
 #
 # Another shape has three parts. The rate **ramps up** from a start to a peak. It **sustains** the peak for some
-# epochs: the **plateau**. Then the distance to a lowest rate, the **floor**, shrinks by one factor each epoch. We
-# write the rule as a function of the epoch $e$. Let $r$ be the number of ramp-up epochs and $h$ the number of sustain
-# epochs.
+# epochs: the **plateau**. Then the rate falls towards a lowest rate, the **floor**: in each epoch its distance to the
+# floor is multiplied by the same factor. We write the rule as a function of the epoch $e$. Let $r$ be the number of
+# ramp-up epochs and $h$ the number of sustain epochs.
 #
 # - Ramp up, $e < r$: the rate is $\text{start} + (\text{peak} - \text{start}) \cdot e / r$.
 # - Sustain, $r \le e < r + h$: the rate is the peak.
@@ -599,7 +599,7 @@ print("setting 0, as used:", as_used[0])
 print("setting 5, as used:", as_used[5])
 
 # %% [markdown]
-# The last of 12 epochs is epoch 11. Only setting 5 is still on its ramp, as exercise 4 asks.
+# The last of 12 epochs is epoch 11. Only setting 5 is still on its ramp. This is the answer to exercise 4.
 #
 # - Settings 0 to 4 have a start *above* the peak. As typed, their "ramp-up" goes down. As used, it goes up from
 #   0.001. The runs did not use the start rates of 0.05 and 0.1.
@@ -812,8 +812,8 @@ assert abs(mean_schedule - mean_constant) < 0.06
 # %% [markdown]
 # In the run stored here the accuracy with the schedule is higher by 0.017 on average. The interval goes from -0.002
 # to 0.036. It contains 0. So these 20 seeds do not show that the schedule is better than a constant rate of a
-# suitable height. They do not show that it is not. All this holds for one network, 2,048 images, plain SGD and five
-# epochs.
+# suitable height. They also do not show that it is equally good or worse. All this holds for one network, 2,048
+# images, plain SGD and five epochs.
 #
 # ### A schedule that is counted in epochs
 #
@@ -898,8 +898,8 @@ for first in (1.0, 1):
 # - A schedule is an object that gives a rate for a step. Cast the step, clip the end, write `get_config`, register
 #   the class.
 # - Warm-up steps plus decay steps equal the steps of the run. Count the last small batch, unless it is dropped.
-# - `LearningRateScheduler` passes the epoch and the current rate. The current rate takes the place of a second
-#   parameter.
+# - `LearningRateScheduler` passes the epoch and the current rate. If the function has a second parameter, it gets the
+#   current rate, not its default value.
 # - Plot the schedule object, and record the rates that were used.
 # - `decay_rate=0.1` lowers the rate *to* 10 %.
 # - Compare a schedule with a constant rate of a suitable height.
