@@ -1210,9 +1210,9 @@ for code in [
 # | error | what it says | here |
 # |---|---|---|
 # | `SyntaxError` | Python cannot read the code; no line of the cell was run | a comma is missing after `20:76` |
-# | `NameError` | there is no variable with this name | `images`, `True`, `tf.data.AUTOTUNE` |
-# | `AttributeError` | the module has nothing with this name | `tf.reshape` |
-# | `TypeError` | here: no argument has this name | `num_parallel_calls` |
+# | `NameError` | there is no variable with this name | right: `images`, `True`, `tf.data.AUTOTUNE` |
+# | `AttributeError` | the module has nothing with this name | right: `tf.reshape` |
+# | `TypeError` | here: no argument has this name | right: `num_parallel_calls` |
 # | `InvalidArgumentError` | here: the index is beyond the end | 32 labels have the numbers 0 to 31 |
 #
 # ## Summary
