@@ -231,7 +231,7 @@ assert loaded.loss.delta == 2.0
 # the base class returns, such as `name`.
 #
 # Write your answer in the next cell. The cell after it checks the answer. `exercises.pinball.hint()` gives a hint; call
-# it again for a plainer one. `exercises.pinball.solution()` shows a correct answer.
+# it again for a plainer one. `exercises.pinball.solution()` shows a right answer.
 
 
 # %%

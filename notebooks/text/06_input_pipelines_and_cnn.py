@@ -238,7 +238,7 @@ for part, dataset in zip(("training", "validation"), both):
 # - The order of the training images is new in every epoch. The order of the validation images is fixed.
 #
 # Run the next cell to check your answer. `exercises.split.hint()` gives a hint. Call it again for a clearer hint.
-# `exercises.split.solution()` shows one right answer.
+# `exercises.split.solution()` shows a right answer.
 
 
 # %%

@@ -422,8 +422,8 @@ print("stairs:", schedules.sample(stairs, marks))
 # ramp-up epochs and $h$ the number of sustain epochs.
 #
 # - Ramp up, $e < r$: the rate is $\text{start} + (\text{peak} - \text{start}) \cdot e / r$.
-# - Sustain, $r \le e < r + h$: the rate is the peak.
-# - Decay, $e \ge r + h$: the rate is $\text{floor} + (\text{peak} - \text{floor}) \cdot \text{factor}^{\,e - r - h}$.
+# - Sustain, $r \leq e < r + h$: the rate is the peak.
+# - Decay, $e \geq r + h$: the rate is $\text{floor} + (\text{peak} - \text{floor}) \cdot \text{factor}^{\,e - r - h}$.
 
 
 # %%

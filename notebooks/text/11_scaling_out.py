@@ -49,6 +49,8 @@ from helpers.exercises import ex11_scaling_out as exercises
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 keras.config.set_dtype_policy("float32")  # for comparisons to the last digit
+# Each comparison below is traced anew, and TensorFlow would warn of that each time.
+tf.get_logger().setLevel("ERROR")
 pair = runtime.strategy(["CPU:0", "CPU:1"])
 print(
     pair.num_replicas_in_sync,
