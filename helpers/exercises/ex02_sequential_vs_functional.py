@@ -630,13 +630,18 @@ def one_hot_pairs(images, labels):
     return tf.data.Dataset.from_tensor_slices((images, tf.one_hot(labels, 10)))
 
 
+def shuffled_batches(images, labels, batch_size, seed):
+    """Return batches as the reference makes them, with labels of any kind."""
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+
+
 @pairs.wrong(
     "Your labels are class numbers. Section 5 has a loss for those, but it is not the one "
     "that the exercise names."
 )
 def class_numbers_left(images, labels, batch_size, seed):
-    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, labels, batch_size, seed)
 
 
 @pairs.wrong(
@@ -645,8 +650,7 @@ def class_numbers_left(images, labels, batch_size, seed):
 )
 def float64_labels(images, labels, batch_size, seed):
     rows = np.eye(10)[labels]
-    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, rows, batch_size, seed)
 
 
 @pairs.wrong(
@@ -655,8 +659,7 @@ def float64_labels(images, labels, batch_size, seed):
 )
 def integer_labels(images, labels, batch_size, seed):
     rows = tf.one_hot(labels, 10, dtype="int32")
-    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, rows, batch_size, seed)
 
 
 @pairs.wrong(
@@ -700,8 +703,7 @@ def mixed_once_and_a_small_buffer(images, labels, batch_size, seed):
 )
 def classes_counted_in_the_labels(images, labels, batch_size, seed):
     rows = keras.utils.to_categorical(labels).astype("float32")
-    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, rows, batch_size, seed)
 
 
 @pairs.wrong(
@@ -710,8 +712,7 @@ def classes_counted_in_the_labels(images, labels, batch_size, seed):
 )
 def smoothed_labels(images, labels, batch_size, seed):
     rows = tf.one_hot(labels, 10) * 0.9 + 0.01
-    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, rows, batch_size, seed)
 
 
 @pairs.wrong(
@@ -719,8 +720,7 @@ def smoothed_labels(images, labels, batch_size, seed):
 )
 def ones_and_zeros_swapped(images, labels, batch_size, seed):
     rows = 1 - tf.one_hot(labels, 10)
-    pairs = tf.data.Dataset.from_tensor_slices((images, rows))
-    return pairs.shuffle(len(images), seed=seed).batch(batch_size)
+    return shuffled_batches(images, rows, batch_size, seed)
 
 
 @pairs.wrong(

@@ -107,10 +107,15 @@ def words(text: Path) -> dict[str, int]:
     return found
 
 
+def reading_and_exercises(text: Path) -> tuple[int, int]:
+    """Return the minutes that the first cell of a notebook states."""
+    stated = re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8"))
+    return int(stated[1]), int(stated[2])
+
+
 def stated_minutes(text: Path, sections: list[str]) -> float:
     """Return the minutes a notebook states for some of its sections and exercises."""
-    stated = re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8"))
-    reading, doing = map(int, stated.groups())
+    reading, doing = reading_and_exercises(text)
     per_word = reading / words(text).total()
     per_exercise = doing / sum(name.startswith("Exercise ") for name in headings(text))
     minutes = 0
@@ -122,8 +127,8 @@ def stated_minutes(text: Path, sections: list[str]) -> float:
 
 @pytest.mark.parametrize("text", TEXTS, ids=NAMES)
 def test_the_readme_states_the_minutes_of_the_notebook(text):
-    minutes = re.search(r"(\d+) minutes to read, (\d+) for", text.read_text("utf-8"))
-    row = rf"{text.stem}\.ipynb\) \|[^|]+\| {minutes[1]} \+ {minutes[2]} \|"
+    reading, doing = reading_and_exercises(text)
+    row = rf"{text.stem}\.ipynb\) \|[^|]+\| {reading} \+ {doing} \|"
     assert re.search(row, (ROOT / "README.md").read_text("utf-8"))
 
 
