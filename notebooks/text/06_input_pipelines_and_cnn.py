@@ -12,7 +12,7 @@
 # - find overfitting in the learning curves, and measure it.
 #
 # **Needs** notebook 02: `compile`, `fit`, validation. The section *For reference* uses a callback (notebook 05).
-# **Time** 75 minutes to read, 45 for the exercises; under 60 seconds to run on two CPU cores.
+# **Time** 75 minutes to read, 45 for the exercises; about 70 seconds to run on two CPU cores.
 
 # %%
 import sys
